@@ -35,8 +35,8 @@ def manifest() -> Manifest:
 def has(ladder: Manifest, answers: Answers, name: str) -> bool:
     """Do these answers bring this capability?  KeyError where no such capability is declared."""
     capability = ladder["capabilities"][name]
-    asked = {"people": "affects_people", "cloud": "cloud"}.get(capability["if"])
-    applies = not asked or answers[asked] not in ("no", "none")
+    excluded = ladder["conditions"].get(capability["if"], {})
+    applies = not any(answers[question] == answer for question, answer in excluded.items())
     return bool(applies and int(answers["maturity_level"]) >= capability["level"])
 
 
@@ -48,7 +48,7 @@ def left_out(ladder: Manifest, answers: Answers) -> list[str]:
             paths += capability.get("paths", [])
     for question, choices in ladder.get("choices", {}).items():
         for choice, owned in choices.items():
-            if answers[question] != choice:
+            if answers[question] not in choice.split():
                 paths += owned
     return paths
 

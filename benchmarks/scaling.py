@@ -49,7 +49,8 @@ def name_parties(project: Path, rows: Path, workers: int) -> list[Party]:
     there, prepare = f"cd {project} &&", ready(project, rows)
     scale = f"FLIGHT_DELAYS_SCALE__BACKEND=dask FLIGHT_DELAYS_SCALE__WORKERS={workers}"
     predict = ".venv/bin/ladder predict --data rows.parquet --out out.parquet"
-    by_hand = f".venv/bin/python {HERE / 'batch_script.py'} rows.parquet out.parquet"
+    script = f".venv/bin/python {HERE / 'batch_script.py'} models:/flight_delays@champion"
+    by_hand = f"MLFLOW_TRACKING_URI=sqlite:///mlflow.db {script} rows.parquet out.parquet"
     return [
         Party(f"mlops-ladder, {workers} workers", f"{there} {scale} {predict}", prepare),
         Party("mlops-ladder, one process", f"{there} {predict}", prepare),

@@ -44,6 +44,11 @@ development tools.
 A level is a preset of *capabilities*. `capabilities.yml` lists each one with its level, its files and its condition.
 In a project, `make maturity` reports which capabilities are there, and `make maturity-deep` tests whether they work: see
 [maturity](maturity.md).
+
+The answer `serve` says how predictions are used. `serve = batch` is for whole files at a time: no service, no image of it,
+and nothing else that only a service needs, at each level. The pipeline, the gate, rollback, `make predict`, monitoring and
+governance stay. `serve = api` and `serve = both` have the service; `make predict` is there at every level. Another answer
+later is a [climb](climbing.md).
 """
 OTHERS = """
 ## Beside other scales

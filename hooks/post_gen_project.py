@@ -1,5 +1,7 @@
 """Remove what the answers leave out, and the folders that are empty then; say what is next.
 
+A file `name.batch.ext` takes the place of `name.ext` if predictions are made only in batches.
+
 The targets that stay, a file a capability in `make/`, become parts of the Makefile, by domain.
 
 Jinja does not read `monitoring/`, which is full of braces that mean something else: the name that its
@@ -25,6 +27,11 @@ DOMAINS = (
     "CI",
 )
 
+for variant in list(Path().rglob("*.batch.*")):
+    if "{{ cookiecutter.serve }}" == "batch":
+        variant.replace(variant.with_name(variant.name.replace(".batch.", ".")))
+    else:
+        variant.unlink()
 for pattern in json.loads(r"""{{ left_out() | jsonify }}"""):
     for path in list(Path().glob(pattern)):
         shutil.rmtree(path) if path.is_dir() else path.unlink()

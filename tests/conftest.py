@@ -54,7 +54,7 @@ FIRST = (
 ).split()
 # What takes an hour in all: `make test-systems` has some of these files, drawn, and `make test-all` every one.
 LONG = (
-    "adopt adopt_hooks answers climb level_2_export level_3_agreed level_3_drill level_3_gate level_3_practice"
+    "adopt adopt_hooks answers batch_kills batch_only climb level_2_export level_3_agreed level_3_drill level_3_gate level_3_practice"
     " level_3_privacy level_4_simulation maturity maturity_deep own_data rendering right_adopt right_answers right_look"
     " right_place"
 ).split()
@@ -64,7 +64,7 @@ ANYWHERE_LANE, SYSTEMS_LANE = "not systems and not long", "systems or long"  # a
 # What needs an engine, root or Debian's packages: such files and fixtures, by their names.
 SYSTEMS = set(
     "level_2_ci level_2_delivery level_3_kubernetes level_3_monitoring level_3_stack level_4_cloud level_4_improvement"
-    " level_4_pods".split()
+    " level_4_pods sources".split()
 )
 SYSTEM_FIXTURES = {"engine", "server"}
 
@@ -272,9 +272,10 @@ def kill_mutant(folder: Path, module: str, old: str, new: str, *tests: str) -> s
 
 
 def commands(readme: Path) -> list[str]:
-    """The commands in the fenced blocks of a README, in order."""
-    blocks = re.findall(r"^```\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.S | re.M)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+    """The commands in the fenced blocks of a README, in order; a block of a language has none."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", readme.read_text("utf-8"), re.S | re.M)
+    texts = [text for language, text in blocks if not language]
+    return [line for text in texts for line in text.splitlines() if line.strip()]
 
 
 def commit(repository: Path, message: str = "As it is") -> None:

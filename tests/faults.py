@@ -275,9 +275,9 @@ OPTIMIZED = [
         (
             "the audit log is not compared with its copies",
             "gov.audit",
-            "governance/audit/noting.py",
-            "chain.find_chain_faults(",
-            "chain.find_break(",
+            "governance/audit.py",
+            "*find_chain_faults(",
+            "*find_break(",
         ),
         (
             "no hook to the audit log",
@@ -547,9 +547,9 @@ MACHINES = [
         (
             "`make predict` loses rows",
             "repo.entrypoint",
-            "batch/scoring.py",
-            "frame.to_csv(unf",
-            "frame.iloc[1:].to_csv(unf",
+            "batch/sinks.py",
+            "frame.to_csv(stream",
+            "frame.iloc[1:].to_csv(stream",
         ),
         (
             "the wheel lacks a module",
@@ -667,8 +667,8 @@ MACHINES = [
             "predictions name no model",
             "serving.batch",
             "batch/scoring.py",
-            ', model_version=saved["version"])',
-            ")",
+            '.assign(model_version=saved["version"])',
+            "",
         ),
         (
             "every export is like its model",

@@ -91,7 +91,7 @@ def test_template_code_typed_at_a_question_is_refused(
     template: Path, tmp_path: Path, code: str
 ) -> None:
     """An answer that a later climb would run as a template is refused."""
-    lines = "\n".join(["Name", "name", "name", code] + [""] * 11) + "\n"
+    lines = "\n".join(["Name", "name", "name", code] + [""] * 12) + "\n"
     command = [python(), "-m", "cookiecutter", "--default-config", str(template)]
     done = subprocess.run(
         command, cwd=tmp_path, input=lines, capture_output=True, text=True, check=False
@@ -133,4 +133,4 @@ def test_every_question_is_explained() -> None:
         if isinstance(QUESTIONS[name], list) and name != "license"
     }
     assert labelled == {name: set(QUESTIONS[name]) for name in labelled}
-    assert len([name for name in asked if not name.endswith(("slug", "package_name"))]) <= 13
+    assert len([name for name in asked if not name.endswith(("slug", "package_name"))]) <= 14

@@ -230,6 +230,33 @@ def test_an_answer_changes_alone(start, same):
     assert git(project, "log", "-1", "--format=%s") == "Change framework"
 
 
+@pytest.mark.parametrize(("low", "high"), [("1", "2"), ("2", "4"), ("4", "1")])
+def test_a_project_without_a_service_climbs_to_one_without(start, same, low, high):
+    """The answer is kept: a level brings nothing of a service."""
+    project = start(low, serve="batch")
+    climbed(project, high)
+    same(project, high, serve="batch")
+
+
+def test_a_service_goes_and_comes_back(start, same):
+    """With the answer alone; each time the files are those of a fresh generation."""
+    project = start("3")
+    for answer in ("batch", "api", "both"):
+        assert f"-> {answer}" in climbed(project, f"serve={answer}")
+        same(project, "3", serve=answer)
+
+
+def test_a_project_from_before_the_question_has_a_service(start, same):
+    """Without the answer in its record it is as before, and the climb records the answer."""
+    project = start("2")
+    record = json.loads((project / RECORD).read_text(encoding="utf-8"))
+    del record["context"]["cookiecutter"]["serve"]
+    (project / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    commit(project, "As it was")
+    climbed(project, "3")
+    same(project, "3", serve="both")
+
+
 def test_free_text_survives(start):
     """Quotes, accents, emoji, equals signs and spaces arrive in the record as they were typed."""
     project, text = start("1"), """Zoë "the 🦙" O'Neill = a\\b $HOME 100%"""

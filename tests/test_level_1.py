@@ -288,7 +288,7 @@ MUTANTS = {
         "= model.predict_proba(rows)",
         "= 1 - model.predict_proba(rows)",
     ),
-    "a row lost": ("batch/scoring.py", "frame.to_csv(unf", "frame.iloc[1:].to_csv(unf"),
+    "a row lost": ("batch/sinks.py", "frame.to_csv(stream", "frame.iloc[1:].to_csv(stream"),
     "unknown keys welcome": (
         "settings.py",
         'extra="forbid", frozen=True)',

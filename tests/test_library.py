@@ -38,7 +38,7 @@ def test_the_wheel_is_the_source(tmp_path: Path) -> None:
 # What a domain may import: itself and what stands before it.
 ORDER = """
 errors maturity climb adopt template_cli project files markdown hooks plugins commands application cli append_only_log problem
-strict_model templates serving.settings monitoring.settings registry.settings pipeline.settings labelling.settings scaling.settings
+strict_model templates batch.settings serving.settings monitoring.settings registry.settings pipeline.settings labelling.settings scaling.settings
 settings data model tracking export registry pipeline serving batch monitoring serving.rollout pipeline.retraining
 labelling privacy governance delivery scaling simulation
 """.split()

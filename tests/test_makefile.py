@@ -16,7 +16,10 @@ def documented(makefile: str) -> list[str]:
     return re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
 
 
-@pytest.fixture(params=[{}, KUBERNETES], ids=["compose", "kubernetes"])
+BATCH = {"serve": "batch", "ci": "gitlab"}
+
+
+@pytest.fixture(params=[{}, KUBERNETES, BATCH], ids=["compose", "kubernetes", "batch"])
 def answers(request: pytest.FixtureRequest) -> dict[str, str]:
     """The answers of two kinds of project."""
     return dict(request.param)

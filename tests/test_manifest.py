@@ -5,12 +5,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import files, Generate, MANIFEST, module, PROJECT, ROOT
+from conftest import CHOICES, files, Generate, MANIFEST, module, PROJECT, ROOT
 
 LADDER = module("local_extensions.py")
 CAPABILITIES = MANIFEST["capabilities"]
-APPLIES = {"any", "online", "tab", "people", "deployed", "labels", "upstream", "cloud"}
-ANSWERS = {"affects_people": "no", "maturity_level": "1", "framework": "lightgbm"}
+APPLIES = {"any", "online", "batch", "tab", "people", "deployed", "labels", "upstream", "cloud"}
+ANSWERS = {"affects_people": "no", "maturity_level": "1", "framework": "lightgbm", "serve": "both"}
 
 
 @pytest.mark.parametrize("name", CAPABILITIES)
@@ -85,16 +85,35 @@ def test_a_cloud_is_provisioned_where_there_is_one() -> None:
     assert [LADDER.has(MANIFEST, answers, "infra.iac") for answers in asked] == [False, True]
 
 
+def test_a_service_is_there_unless_predictions_are_made_only_in_batches() -> None:
+    """A cloud runs the service, so without one there is nothing to provision."""
+    answers = ANSWERS | {"maturity_level": "4", "cloud": "aws"}
+    asked = [answers | {"serve": word} for word in ("both", "api", "batch")]
+    names = ("serving.api", "infra.iac", "registry.rollback", "monitor.drift")
+    held = [tuple(LADDER.has(MANIFEST, answers, name) for name in names) for answers in asked]
+    assert held == [(True,) * 4, (True,) * 4, (False, False, True, True)]
+
+
+def test_every_condition_names_answers_that_are_offered() -> None:
+    """The questions and answers of the conditions are those of cookiecutter.json."""
+    asked = [pair for table in MANIFEST["conditions"].values() for pair in table.items()]
+    assert asked and [pair for pair in asked if pair[1] not in CHOICES.get(pair[0], [])] == []
+    assert MANIFEST["conditions"].keys() <= APPLIES
+
+
 def test_a_choice_leaves_out_the_paths_of_the_others() -> None:
     """Paths of an answer that was not given are left out, those of the given one stay."""
     ladder = {"capabilities": {}, "choices": {"ci": {"github": ["a"], "gitlab": ["b"]}}}
     assert LADDER.left_out(ladder, {"ci": "github"}) == ["b"]
+    ladder["choices"] = {"serve": {"both api": ["a"]}}
+    left = [LADDER.left_out(ladder, {"serve": word}) for word in ("both", "api", "batch")]
+    assert left == [[], [], ["a"]]
 
 
 def test_a_path_of_two_owners_needs_both() -> None:
     """A path stays only if everything that names it holds."""
     low, high = ({"level": level, "if": "any", "paths": ["x"]} for level in (0, 2))
-    ladder = {"capabilities": {"low": low, "high": high}, "choices": {}}
+    ladder = {"capabilities": {"low": low, "high": high}, "choices": {}, "conditions": {}}
     kept = [level for level in "0123" if not LADDER.left_out(ladder, {"maturity_level": level})]
     assert kept == ["2", "3"]
 
@@ -159,3 +178,10 @@ def test_what_a_level_adds_is_named_by_a_capability(generate: Generate) -> None:
         Path(name.replace("flight_delays", "{{cookiecutter.package_name}}")) for name in added
     ]
     assert added and [at for at in places if not {at, *at.parents} & owned] == []
+
+
+def test_every_domain_has_a_title_in_the_report_of_maturity() -> None:
+    """Else its capabilities would be left out of what a person reads."""
+    path = ROOT / "src/mlops_ladder/maturity/report.toml"
+    titles = tomllib.loads(path.read_text(encoding="utf-8"))["domains"]
+    assert {name.partition(".")[0] for name in MANIFEST["capabilities"]} == set(titles)

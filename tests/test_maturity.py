@@ -44,6 +44,8 @@ OPTIONS = [
     {"deploy": "kubernetes"},
     {"problem": "regression"},
     {"cloud": "aws"},
+    {"serve": "api"},
+    {"serve": "batch"},
 ]
 DEFAULT_OR_ALL = OPTIONS[:1] + [pytest.param(it, marks=pytest.mark.slow) for it in OPTIONS[1:]]
 NONSENSE = {

@@ -530,7 +530,7 @@ REFUSED: dict[str, tuple[bytes | None, str, list[str], str]] = {
         b"PK\x03\x04\0\0",
         "y",
         [],
-        "own.csv: cannot be read: an Excel workbook or a ZIP archive; only CSV and Parquet are read: save it as one of them",
+        "own.csv: cannot be read: File is not a zip file; it is damaged: bring it again",
     ),
     "one column": (
         b"y\na\nb\na\nb\n",

@@ -168,8 +168,9 @@ def test_faults_are_planted_in_many_modules() -> None:
 def scripts(path: Path) -> Iterator[str]:
     """Yield the text of a file; for Python, each string that names the library."""
     text = path.read_text(encoding="utf-8")
-    if path.suffix != ".py":
+    if path.suffix != ".py" or path.is_relative_to(PROJECT):
         yield text
+    if path.suffix != ".py":
         return
     for node in ast.walk(ast.parse(text)) if "{{" not in text else ():
         if (

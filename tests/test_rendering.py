@@ -29,7 +29,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     ".json": json.loads,
     ".ipynb": json.loads,
 }
-FOREIGN = {".github/workflows/ci.yml"}
+FOREIGN = {".github/workflows/ci.yml", ".github/workflows/ci.batch.yml"}
 FOREIGN |= {".github/workflows/infra.yml"}
 FOREIGN |= {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("monitoring/**/*.*")}
 
@@ -121,6 +121,19 @@ def test_every_pair_of_braces_is_meant_for_the_template() -> None:
         if path.is_file() and "data" not in path.parts and path.suffix not in (".pyc", ".whl")
     }
     assert [name for name, text in found.items() if "{{" in text and name not in FOREIGN] == []
+
+
+@pytest.mark.parametrize("serve", ["both", "batch"])
+def test_no_line_of_a_new_project_ends_in_a_blank(generate: Generate, serve: str) -> None:
+    """Its own hooks would change the file."""
+    project = generate(maturity_level="4", serve=serve)
+    kinds = {".md", ".mk", ".py", ".toml", ".yaml", ".yml", ""}
+    texts = {
+        name: content.decode()
+        for name, content in files(project).items()
+        if Path(name).suffix in kinds and not name.startswith("data/")
+    }
+    assert {name for name, text in texts.items() if re.search(r"[ \t]+$", text, re.M)} == set()
 
 
 def test_generating_twice_gives_the_same_bytes(

@@ -277,7 +277,6 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
 
 
 IN_PLACE = {  # writes into a folder that is thrown away or moved when it is whole, or a log
-    ("delivery/backup.py", "write_bytes"),
     ("delivery/backup.py", "write_text"),
     ("delivery/drill.py", "write_text"),
     ("delivery/on_kubernetes.py", "write_text"),

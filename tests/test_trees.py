@@ -8,11 +8,14 @@ from conftest import files, Generate, LEVELS
 TREES = Path(__file__).parent / "trees"
 
 
+@pytest.mark.parametrize(("name", "answers"), [("level", {}), ("batch", {"serve": "batch"})])
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_level_holds_exactly_these_files(generate: Generate, level: str) -> None:
-    """The files of a level are those of its golden tree, no more and no less."""
-    golden = (TREES / f"level-{level}.txt").read_text(encoding="utf-8").splitlines()
-    assert sorted(files(generate(maturity_level=level))) == golden
+def test_a_level_holds_exactly_these_files(
+    generate: Generate, level: str, name: str, answers: dict[str, str]
+) -> None:
+    """The files of a level are those of its golden tree, with a service and without one."""
+    golden = (TREES / f"{name}-{level}.txt").read_text(encoding="utf-8").splitlines()
+    assert sorted(files(generate(maturity_level=level, **answers))) == golden
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,7 @@ def test_a_level_holds_exactly_these_files(generate: Generate, level: str) -> No
         {"framework": "xgboost"},
         {"ci": "gitlab"},
         {"deploy": "kubernetes"},
+        {"serve": "batch"},
         {"cloud": "aws"},
         {"affects_people": "yes"},
         {"license": "Proprietary"},

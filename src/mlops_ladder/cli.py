@@ -42,7 +42,7 @@ def dispatch_command(words: list[str]) -> None:
     if name in ("-h", "--help"):
         call_typer(["--help"], list_available_commands())
         return
-    if not (command := find_command(name)):
+    if not (command := list_available_commands().get(name)):
         names = ", ".join(sorted(list_commands()))
         raise ProjectError(f"{name}: no such command; commands: {names}")
     if not command.alone and isinstance(command.level, int):
@@ -54,18 +54,11 @@ def dispatch_command(words: list[str]) -> None:
         call_typer(words, {name: command})
 
 
-def find_command(name: str) -> Command | None:
-    """Return the command of this name; outside of a project only if it needs none."""
-    return list_portable_commands().get(name) or list_commands().get(name)
-
-
 def list_available_commands() -> dict[str, Command]:
     """Return the commands of this folder's project; outside of one, those that need none."""
     try:
         return list_commands()
     except ProjectError:
-        if not list_portable_commands():
-            raise
         return list_portable_commands()
 
 

@@ -25,6 +25,7 @@ class Command:
     level: int | str = 0
     needs: str = "."
     alone: bool = False
+    online: bool = False
 
     def load(self) -> Any:
         """Return the function behind it.  Raise ProjectError if a package for it is missing."""
@@ -48,9 +49,8 @@ def list_library_commands() -> list[Command]:
 
 def list_portable_commands() -> dict[str, Command]:
     """Return the commands that need no project."""
-    return {
-        command.name: command for command in list_library_commands() if command.level == ANYWHERE
-    }
+    portable = [command for command in list_library_commands() if command.level == ANYWHERE]
+    return {command.name: command for command in portable}
 
 
 def list_commands() -> dict[str, Command]:
@@ -64,7 +64,7 @@ def list_commands() -> dict[str, Command]:
     commands = list_portable_commands()
     for command in list_library_commands():
         if isinstance(command.level, int) and command.level <= here.level:
-            if Path(command.needs).exists():
+            if Path(command.needs).exists() and (here.has_service or not command.online):
                 commands[command.name] = command
     for point in entry_points(group=f"{here.package}.commands"):
         commands[point.name] = Command(point.name, here.package, f"{point.value}", point)

@@ -25,6 +25,11 @@ def write_file_atomically(path: Path, content: str | bytes) -> None:
     sync_folder(place.parent)
 
 
+def read_text_if_exists(path: Path) -> str:
+    """Return the text of a file, "" if it is missing."""
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
 def write_synced_file(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file, and return when the disk holds it; `mode` is for a new one."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:

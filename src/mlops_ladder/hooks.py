@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sql
     from fastapi import FastAPI
 
-    from mlops_ladder.batch.scoring import Scored
+    from mlops_ladder.batch.runs import BatchLog
+    from mlops_ladder.batch.scoring import Job, Scored
     from mlops_ladder.data.contract import Violation, Contract
     from mlops_ladder.model.training import Trained
     from mlops_ladder.registry.gate import Verdict
@@ -161,6 +162,16 @@ def watch_predictions(settings: Settings) -> tuple[Any, str] | None:
     """
 
 
+@hookspec
+def score_new_rows(settings: Settings) -> tuple[Any, str] | None:
+    """Score what is new in the source of the batches, as a task; return a result and a line."""
+
+
+@hookspec
+def after_scheduled_scoring(settings: Settings) -> tuple[Any, str] | None:
+    """Report on the batches, however the scoring ended; return a result and a line about it."""
+
+
 # ---- Batch
 
 
@@ -172,6 +183,11 @@ def load_batch_model() -> dict[str, Any] | None:
 @hookspec(firstresult=True)
 def score_batch(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[Scored] | None:
     """Return the answers for all rows of these files, part by part, in place of one process."""
+
+
+@hookspec(firstresult=True)
+def open_batch_log(job: Job) -> AbstractContextManager[BatchLog] | None:
+    """Return a context of a log that records the parts of a batch, and notes how it ended."""
 
 
 # ---- Service

@@ -65,9 +65,10 @@ def load_plugins(here: project.Project) -> PluginManager:
 def list_library_plugins(here: project.Project) -> dict[str, dict[str, str]]:
     """Return what a project's level brings: by plugin and hook the function, `module:name`."""
     plugins: dict[str, dict[str, str]] = defaultdict(dict)
+    kinds = {"level", here.deploy} | ({"service"} if here.has_service else set())
     for section, table in read_table().items():
         kind, _, level = section.partition("-")
-        if kind in ("level", here.deploy) and int(level) <= here.level:
+        if kind in kinds and int(level) <= here.level:
             for hook, functions in table.items():
                 for name, target in functions.items():
                     plugins[name][hook] = target

@@ -8,6 +8,7 @@ from pathlib import Path
 from mlops_ladder.errors import ProjectError
 
 PYPROJECT = Path("pyproject.toml")
+MODES = ("both", "api", "batch")
 
 
 @dataclass(frozen=True)
@@ -16,13 +17,25 @@ class Project:
 
     `package` is the folder in `src` with the project's own code; its name begins settings in the
     environment and names the registered model.  `deploy` is where the service runs; `people`:
-    predictions are about persons.
+    predictions are about persons; `serve`: predictions come from a service ("api"), in batches
+    ("batch"), or "both".
     """
 
     package: str
     level: int
     deploy: str = "compose"
     people: bool = False
+    serve: str = "both"
+
+    @property
+    def has_service(self) -> bool:
+        """Return whether its predictions come from a service, not only in batches."""
+        return self.serve != "batch"
+
+    @property
+    def predict_target(self) -> str:
+        """Return the target of the Makefile that predicts with a new champion."""
+        return "serve" if self.has_service else "predict"
 
     @property
     def prefix(self) -> str:
@@ -50,12 +63,13 @@ def read_project(folder: Path) -> Project:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))["tool"]["mlops-ladder"]
         deploy, people = str(table.get("deploy", "")), bool(table.get("people"))
-        return Project(str(table["package"]), int(table["level"]), deploy, people)
+        serve = MODES[MODES.index(table.get("serve", "both"))]
+        return Project(str(table["package"]), int(table["level"]), deploy, people, serve)
     except FileNotFoundError as error:
         fault = f"not in {folder}; run this in the project's folder"
         raise ProjectError(f"{PYPROJECT}: {fault}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProjectError(f"{PYPROJECT}: not valid TOML: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        fault = "needs package = the folder in src, and level = 0 to 4"
+        fault = "needs package = the folder in src, level = 0 to 4; serve is both, api or batch"
         raise ProjectError(f"{PYPROJECT}: [tool.mlops-ladder] {fault}") from error

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
 
 from mlops_ladder import ProjectError, raise_for_faults
+from mlops_ladder.batch.settings import Batches
 from mlops_ladder.labelling.settings import Labels
 from mlops_ladder.monitoring.settings import Costs, Drift, Objectives, Quality, Staleness
 from mlops_ladder.pipeline.settings import Leaks, Receiver, Repro, Schedule, Triggers, Tuning
@@ -24,9 +25,9 @@ from mlops_ladder.strict_model import read_toml, StrictModel
 CONFIG = Path("config.toml")
 FOLDER = Path("config")
 SECTIONS_BY_LEVEL = {
-    2: {"gate", "leaks", "repro", "serving", "tuning"},
-    3: {"access", "approval", "drift", "fallback", "labels", "load", "schedule", "staleness"},
-    4: {"costs", "objectives", "quality", "receiver", "rollout", "scale", "signing", "triggers"},
+    2: "gate leaks repro serving tuning".split(),
+    3: "access approval batch drift fallback labels load schedule staleness".split(),
+    4: "costs objectives quality receiver rollout scale signing triggers".split(),
 }
 # Kubernetes sets such variables in each pod, named after services: `MODEL_PORT=tcp://10.0.0.7:80`.
 KUBERNETES = re.compile(
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     access: Access = Access()
     approval: Approval = Approval()
+    batch: Batches = Batches()
     drift: Drift = Field(default_factory=Drift)  # its namespace is the project's
     fallback: Fallback = Fallback()
     labels: Labels = Labels()

@@ -26,6 +26,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ProjectError(f"{path}: not valid TOML: {error}") from error
 
 
+def list_faults(error: ValidationError) -> list[str]:
+    """Return a line for each value that is wrong: its key, itself, and the reason."""
+    faults = []
+    for fault in error.errors():
+        key = f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: " if fault["loc"] else ""
+        faults.append(key + fault["msg"].removeprefix("Value error, "))
+    return faults
+
+
 def read_strict_model(kind: type[Kind], path: Path) -> Kind:
     """Return the content of a TOML file as a model; its defaults if there is no such file.
 
@@ -34,8 +43,5 @@ def read_strict_model(kind: type[Kind], path: Path) -> Kind:
     try:
         return kind(**(read_toml(path) if path.exists() else {}))
     except ValidationError as error:
-        faults = [
-            f"{path}: {'.'.join(map(str, each['loc']))} = {each['input']!r}: {each['msg']}"
-            for each in error.errors()
-        ]
-        raise ProjectError("\n  ".join(faults)) from error
+        lines = [f"{path}: {fault}" for fault in list_faults(error)]
+        raise ProjectError("\n  ".join(lines)) from error

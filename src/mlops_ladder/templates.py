@@ -13,13 +13,9 @@ def render_template(path: Path, **facts: Any) -> str:
 
     A fact that is missing counts as false, and prints nothing.
     """
-    loader = FileSystemLoader(path.parent)
-    environment = Environment(  # nosec B701: it writes Markdown, whose values the filters escape
-        loader=loader,
-        undefined=ChainableUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    blanks: Any = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
+    loader: Any = {"loader": FileSystemLoader(path.parent), "undefined": ChainableUndefined}
+    # It writes Markdown, whose values the filters escape.
+    environment = Environment(**loader, **blanks)  # nosec B701: as above
     environment.filters |= {"code": format_code, "words": escape_text, "codes": list_as_code}
     return environment.get_template(path.name).render(facts)

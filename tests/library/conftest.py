@@ -78,7 +78,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _store() -> None:
     """An experiment of the tests' own, with its artifacts."""
     artifacts = (FOLDER / "artifacts").as_uri()
-    runs.connect_mlflow().create_experiment(runs.get_experiment_name(), artifact_location=artifacts)
+    runs.connect_mlflow().create_experiment(
+        project.get_project().package, artifact_location=artifacts
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,30 +1,27 @@
-"""A batch: a file in, a file out, one row for each row that keeps the contract."""
+"""A batch: rows in, predictions out, one for each row that keeps the contract."""
 
 import argparse
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_ladder import ProjectError
+from mlops_ladder.batch.sinks import name_rejected, open_sink, refuse_overwriting
 from mlops_ladder.data.casting import cast_columns, RowCheck
-from mlops_ladder.data.contract import (
-    Contract,
-    merge_violations,
-    MIN_ROWS_FOR_SHARE,
-    raise_for_violations,
-    Violation,
-)
-from mlops_ladder.data.reading import list_data_files, read_chunks
+from mlops_ladder.data.contract import Contract, merge_violations, raise_for_violations, Violation
+from mlops_ladder.data.reading import read_chunks
+from mlops_ladder.data.remote import is_remote
 from mlops_ladder.model.prediction import load_model, predict_rows
 from mlops_ladder.plugins import get_hooks, get_implementations
-from mlops_ladder.settings import load_settings
+from mlops_ladder.settings import load_settings, Settings
 
 OUTPUT = "predictions.csv"
+PROGRESS_S = 10
 ROWS = 50_000  # at a time: a file may be larger than memory
 VERBS = {"are": "is", "break": "breaks", "hold": "holds"}
 Saved = dict[str, Any]
@@ -42,7 +39,8 @@ class Rejected(ProjectError):
 class Scored:
     """The result of `rows` rows: answers, rejected rows with their reasons, and all violations.
 
-    `known` counts the values of each input that are not missing.
+    `known` counts the values of each input that are not missing.  `inputs` are those of the
+    answered rows, cast.
     """
 
     rows: int
@@ -50,6 +48,17 @@ class Scored:
     breaches: list[Violation]
     answers: pd.DataFrame
     rejected: pd.DataFrame
+    inputs: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Job:
+    """A batch to score: its source, where the answers go, the model, and the settings."""
+
+    source: str
+    out: str
+    saved: Saved
+    settings: Settings
 
 
 class Batch:
@@ -59,7 +68,7 @@ class Batch:
         self.rows = 0
         self.rejected: list[pd.DataFrame] = []
         self.breaches: list[Violation] = []
-        self._known: pd.Series | None = None
+        self._known = pd.Series(dtype="float64")
 
     @property
     def refused(self) -> int:
@@ -74,24 +83,31 @@ class Batch:
         """
         for part in parts:
             self.rows += part.rows
-            self._known = part.known if self._known is None else self._known + part.known
+            self._known = self._known.add(part.known, fill_value=0)
             self.breaches = merge_violations([*self.breaches, *part.breaches])
             self.rejected += [part.rejected] if len(part.rejected) else []
             if len(part.answers):
                 yield part.answers
         breaches = self.breaches = [breach.with_total(self.rows) for breach in self.breaches]
         if not self.rows or self.refused != self.rows:
-            breaches = [
-                fault for fault in breaches if fault.is_expectation or self._is_whole(fault)
-            ]
+            known = dict[Any, float](self._known)
+            breaches = [one for one in breaches if one.is_expectation or one.is_of_column(known)]
         raise_for_violations(breaches)
 
-    def _is_whole(self, breach: Violation) -> bool:
-        """Return whether this is about the column, and not about some of its rows."""
-        if not breach.total or breach.max_share is not None:
-            return True
-        known = 0 if self._known is None else self._known.get(breach.column, 0)
-        return breach.count >= max(known, MIN_ROWS_FOR_SHARE)
+    def write(self, parts: Iterable[Scored], out: str, contract: Contract) -> pd.DataFrame:
+        """Write answers and rejected rows; return the first answers."""
+        first, due = pd.DataFrame(), time.monotonic() + PROGRESS_S
+        with open_sink(out, contract) as sink:
+            for frame in self.answers(parts):
+                sink.write(frame)
+                first = first if len(first) else frame
+                if time.monotonic() > due:
+                    print(f"{self.rows:,} rows scored ...", file=sys.stderr, flush=True)
+                    due += PROGRESS_S
+            for frame in self.rejected:
+                sink.reject(frame)
+            sink.commit()
+        return first
 
 
 def score_file(saved: Saved, frames: Frames, checks: Iterable[RowCheck] = ()) -> Iterator[Scored]:
@@ -119,16 +135,22 @@ def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[RowCheck]) -> Sc
     outside = pd.Series("", rows.index, dtype="str")
     expected = [fault for fault in faults if fault.is_expectation]
     note(outside, rows, expected, lambda breach, _: breach.column)
-    answers, rejected = rows.iloc[:0], reasons[reasons != ""]
-    if not lacking and len(rows := rows[reasons[rows.index] == ""]):
-        marks = {"outside": outside[rows.index]} if checks else {}
-        names = [name for name in contract.names("id", "time") if name in frame]
-        columns = [frame.loc[rows.index, names], predict_rows(saved["model"], rows)]
-        answers = pd.concat(columns, axis=1)
-        answers = answers.assign(**marks, model_version=saved["version"])
+    rejected = reasons[reasons != ""]
+    rows = rows[reasons[rows.index] == ""]
+    answers = rows[[]] if lacking or rows.empty else predict_cast_rows(saved, frame, rows)
+    if checks and len(answers):
+        answers.insert(answers.shape[1] - 1, "outside", outside[rows.index])
     table = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
     breaches += faults
-    return Scored(len(frame), frame.reindex(columns=inputs).notna().sum(), breaches, answers, table)
+    known = frame.reindex(columns=inputs).notna().sum()
+    return Scored(len(frame), known, breaches, answers, table, rows)
+
+
+def predict_cast_rows(saved: Saved, frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return ids and times of the cast rows, the predictions, and the model's version."""
+    names = [name for name in saved["contract"].names("id", "time") if name in frame]
+    columns = [frame.loc[rows.index, names], predict_rows(saved["model"], rows)]
+    return pd.concat(columns, axis=1).assign(model_version=saved["version"])
 
 
 def note(words: pd.Series, frame: pd.DataFrame, breaches: Iterable[Violation], say: Say) -> None:
@@ -148,64 +170,53 @@ def reason(breach: Violation, value: Any) -> str:
     return f"{breach.column} {VERBS.get(verb, verb)} {rest}{shown}"
 
 
-def write(frames: Frames, path: Path) -> tuple[int, pd.DataFrame]:
-    """Write a CSV, or Parquet if the name ends so; whole or not at all.
+def score_to(
+    job: Job, parts: Iterable[Scored], describe: Callable[[], dict[str, Any]] = dict
+) -> None:
+    """Write the answers, and log them if this project has a log.
 
-    Returns the number of rows, and the first frame.
+    Args:
+        job: Where the answers go; rejected rows go beside them.
+        parts: The scored rows.
+        describe: Returns more about the batch, at its end, for the log.
+
+    Raises:
+        Rejected: Some rows break the contract; the answers of the others are written.
+        ProjectError: More than single rows are wrong, or the log cannot be reached; then nothing is
+            written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    rows, first, into = 0, pd.DataFrame(), None
-    try:
-        for frame in frames:
-            if path.suffix == ".parquet":
-                schema = into.schema if into else None
-                table = pa.Table.from_pandas(frame, schema, preserve_index=False)
-                into = into or pq.ParquetWriter(unfinished, table.schema)
-                into.write_table(table)
-            else:
-                frame.to_csv(unfinished, index=False, header=not rows, mode="a" if rows else "w")
-            rows, first = rows + len(frame), first if rows else frame
-        if into:
-            into.close()
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return rows, first
-
-
-def refuse_overwriting(pattern: str, *paths: Path) -> None:
-    """Raise ProjectError if one of these paths is a file that the pattern names to be read."""
-    read = {path.resolve() for path in list_data_files(pattern)}
-    for path in paths:
-        if path.exists() and path.resolve() in read:
-            raise ProjectError(f"{path}: the file that is read; write to another: OUT=file")
+    batch = Batch()
+    with get_hooks().open_batch_log(job=job) or nullcontext() as log:
+        recorded = log.record(parts) if log else parts
+        first = batch.write(recorded, job.out, job.saved["contract"])
+        if log:
+            log.finish(batch.rows, batch.refused, **describe())
+    rows = batch.rows - batch.refused
+    print(f"{rows:,} predictions by model {job.saved['version']} written to {job.out}")
+    print(first.head(3).to_string(index=False))
+    if batch.rejected:
+        text = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
+        text += f"; {name_rejected(job.out)} says which and why"
+        lines = [str(breach) for breach in batch.breaches if breach.is_refused]
+        raise Rejected("\n  ".join([text, *lines]))
 
 
 def main(arguments: list[str]) -> None:
-    """Predict for each row of a file, of any length.
+    """Predict for each row of a file, a table or a bucket, of any length.
 
     Raises Rejected, with the answers of the others written, if some rows break the contract.
     """
-    parser = argparse.ArgumentParser(prog="predict", description="Predict for each row of a file.")
-    parser.add_argument("--data", help="CSV or Parquet file, or a pattern (default: config.toml)")
-    parser.add_argument("--out", help=f"CSV or Parquet file to write (default: {OUTPUT})")
+    parser = argparse.ArgumentParser(prog="predict", description="Predict for each row.")
+    parser.add_argument("--data", help="file, pattern, table or bucket (default: config.toml)")
+    parser.add_argument("--out", help=f"file, table or object to write (default: {OUTPUT})")
     options = parser.parse_args(arguments)
     settings, saved = load_settings(), get_hooks().load_batch_model() or load_model()
-    pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
-    beside, batch = out.with_name(f"{out.stem}.rejected.csv"), Batch()
-    refuse_overwriting(pattern, out, beside)
-    scored = get_hooks().score_batch(saved=saved, pattern=pattern, settings=settings)
+    pattern, out = options.data or settings.data.path, options.out or OUTPUT
+    refuse_overwriting(pattern, out, name_rejected(out))
+    scored = None  # a table or a bucket is read as it arrives, here
+    if not is_remote(pattern):
+        scored = get_hooks().score_batch(saved=saved, pattern=pattern, settings=settings)
     if scored is None:
         frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
         scored = score_file(saved, frames, get_implementations("find_violations"))
-    rows, first = write(batch.answers(scored), out)
-    print(f"{rows:,} predictions by model {saved['version']} written to {out}")
-    print(first.head(3).to_string(index=False))
-    beside.unlink(missing_ok=True)  # of a batch before
-    if batch.rejected:
-        write(batch.rejected, beside)
-        text = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
-        text += f"; {beside} says which and why"
-        lines = [str(breach) for breach in batch.breaches if breach.is_refused]
-        raise Rejected("\n  ".join([text, *lines]))
+    score_to(Job(pattern, out, saved, settings), scored)

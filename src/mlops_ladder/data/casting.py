@@ -141,7 +141,6 @@ def validate_and_cast(
 ) -> pd.DataFrame:
     """Return these columns cast to their kinds.  Raise ProjectError that lists each violation."""
     rows, breaches = cast_columns(frame, contract, names)
-    raise_for_violations(
-        breaches + [breach for check in checks for breach in check(rows, contract)]
-    )
+    breaches += [breach for check in checks for breach in check(rows, contract)]
+    raise_for_violations(breaches)
     return rows

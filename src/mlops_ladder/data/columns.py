@@ -119,17 +119,12 @@ def id_type(column: Column) -> Any:
 
 
 VALUE_TYPES: dict[Kind, Callable[[Column], Any]] = {"number": number_type, "integer": number_type}
-VALUE_TYPES |= {
-    "time": time_type,
-    "boolean": lambda _: bool,
-    "category": word_type,
-    "text": word_type,
-}
+VALUE_TYPES |= {"time": time_type, "boolean": lambda _: bool}
 
 
 def value_type(column: Column) -> Any:
     """Return the type of one value of a column."""
-    kind = (id_type if column.role == "id" else VALUE_TYPES[column.kind])(column)
+    kind = (id_type if column.role == "id" else VALUE_TYPES.get(column.kind, word_type))(column)
     return kind | None if column.nullable else kind
 
 

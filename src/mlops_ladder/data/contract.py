@@ -119,6 +119,12 @@ class Violation:
             return not self.is_expectation
         return self.total >= MIN_ROWS_FOR_SHARE and self.count > self.max_share * self.total
 
+    def is_of_column(self, known: dict[str, float]) -> bool:
+        """Return whether this is about the column, and not about some of its known values."""
+        if not self.total or self.max_share is not None:
+            return True
+        return self.count >= max(known.get(self.column, 0), MIN_ROWS_FOR_SHARE)
+
     def __add__(self, later: "Violation") -> "Violation":
         rows = (self.rows + later.rows)[:3]
         return replace(self, count=self.count + later.count, rows=rows, mask=None)
@@ -133,17 +139,6 @@ class Violation:
         where = f" (rows {', '.join(map(str, self.rows))})" if self.rows else ""
         shown = f": {self.example}" if self.example else ""
         return f"{self.column}: {self.count:,} of {self.total:,} rows {self.rule}{shown}{where}"
-
-
-class ContractViolationError(ProjectError):
-    """Rows that break the contract, and how."""
-
-    def __init__(self, words: str, breaches: list[Violation]) -> None:
-        super().__init__(words, breaches)
-        self.violations = breaches
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 def merge_violations(breaches: Iterable[Violation]) -> list[Violation]:
@@ -163,7 +158,7 @@ def raise_for_violations(breaches: list[Violation]) -> None:
     if wrong := [breach for breach in breaches if breach.is_refused]:
         lines = "\n  ".join(map(str, wrong))
         way_out = "Correct the data; where they are right, widen contract.toml, or make contract"
-        raise ContractViolationError(f"the data break the contract\n  {lines}\n  {way_out}", wrong)
+        raise ProjectError(f"the data break the contract\n  {lines}\n  {way_out}")
 
 
 def read_contract(path: Path = CONTRACT) -> Contract:

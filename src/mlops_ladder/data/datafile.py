@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import tomlkit
 
 from mlops_ladder import ProjectError, write_file_atomically
-from mlops_ladder.data import casting, columns, reading, sources
+from mlops_ladder.data import casting, columns, formats, reading, remote, sources
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.settings import CONFIG, Data
 
@@ -24,6 +24,10 @@ def choose_destination(pattern: str, mark: str) -> tuple[Path, str]:
     Raises ProjectError if no pattern names just that file and the others.
     """
     files, path = reading.list_data_files(pattern), Path(pattern)
+    kind = formats.detect_format(files[0], Data(path=pattern))[1].name
+    if remote.is_remote(pattern) or kind not in ("CSV", "Parquet"):
+        fault = "rows are added to files on this machine, and to CSV and Parquet only"
+        raise ProjectError(f"{pattern}: {fault}; copy the rows to data/, `make contract` on them")
     if path.exists():
         new = path.with_name(f"{path.stem}_{mark}{path.suffix}")
         wide = path.with_name(f"{escape(path.stem)}*{path.suffix}").as_posix()
@@ -40,10 +44,8 @@ def choose_destination(pattern: str, mark: str) -> tuple[Path, str]:
 
 def verify_round_trip(unfinished: Path, rows: pd.DataFrame, data: Data, contract: Contract) -> None:
     """Raise ProjectError if these rows are not read back unchanged."""
-    names = list(map(str, rows))
-    back = casting.validate_and_cast(
-        reading.read_table(str(unfinished), data, contract), contract, names
-    )
+    names, frame = list(map(str, rows)), reading.read_table(str(unfinished), data, contract)
+    back = casting.validate_and_cast(frame, contract, names)
     if lost := [name for name in names if not rows[name].equals(back[name])]:
         fault = "are not read as they were logged; does contract.toml say how they are written?"
         raise ProjectError(f"{', '.join(lost)}: {fault}")

@@ -17,67 +17,37 @@ from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.markdown import format_code, escape_text, raise_for_differences, split_page
 from mlops_ladder.settings import load_settings, Settings
+from mlops_ladder.templates import render_template
 
 SHEET = Path("DATASHEET.md")
 OWN_WORDS_LINE = "<!-- What stands below this line is yours; `make datasheet` keeps it. -->"
-HEAD = """\
-# Datasheet
-
-For everyone who trains on these data or judges what was learned from them. `make datasheet` writes it
-from the data, `contract.toml` and `data/sources.toml`; do not edit it by hand.
-"""
-QUESTIONS = """
-
-## Why and how they were collected
-
-Not stated yet.
-
-## Whom they are about, and what those people know of it
-
-Not stated yet.
-
-## What they must not be used for
-
-Not stated yet.
-"""
+TEMPLATE = Path(__file__).with_name("datasheet.md.j2")
 MAX_WORDS_SHOWN = 3  # the most frequent words of a column
 CHECK = typer.Option("--check", help="change nothing; fail if it is stale")
 
 
-def render_datasheet(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
-    """Return the sheet of these rows, without the part below the line."""
+def render_page(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
+    """Return a new sheet of these rows, with the questions that a person answers."""
     named = contract.names("feature", "target", "time", "id", "group")
     rows = casting.validate_and_cast(frame, contract, named)
-    table = frame.assign(**rows)
-    lines = [format_column(name, table, contract) for name in contract.columns]
-    paths = list_data_files(settings.data.path)
-    parts = [
-        HEAD,
-        f"## Where they come from\n\n{format_sources(settings)}\n",
-        f"## What they hold\n\n{len(frame):,} rows of {len(contract.columns)} columns in"
-        f" {len(paths)} files, sha256 `{sources.compute_sha256(*paths)}`."
-        f"{count_unlabelled(rows, contract)}\n",
-        "| column | role | kind | missing | holds |\n|---|---|---|---|---|",
-        *lines,
-    ]
-    return "\n".join([*parts, f"\n{OWN_WORDS_LINE}"])
+    table, paths = frame.assign(**rows), list_data_files(settings.data.path)
+    declared, used = sources.read_sources().items(), set(map(str, paths))
+    return render_template(
+        TEMPLATE,
+        frame=frame,
+        contract=contract,
+        paths=paths,
+        own_words_line=OWN_WORDS_LINE,
+        sources={name: source for name, source in declared if used & set(source["files"])},
+        columns=[format_column(name, table, contract) for name in contract.columns],
+        sha256=sources.compute_sha256(*paths),
+        unlabelled=int(rows[contract.target].isna().sum()),
+    )
 
 
-def format_sources(settings: Settings) -> str:
-    """Return a line for each source of the configured files, from data/sources.toml."""
-    used = {str(path) for path in list_data_files(settings.data.path)}
-    lines = []
-    for name, source in sources.read_sources().items():
-        if used & set(source["files"]):
-            text = f"{source['origin']}. Licence {source['licence']}. Owner: {source['owner']}."
-            lines.append(f"- {format_code(name)}: {escape_text(text)}")
-    return "\n".join(lines) or "No source is declared: `make data DECLARE=yes`."
-
-
-def count_unlabelled(rows: pd.DataFrame, contract: Contract) -> str:
-    """Return in words how many rows have no target; empty text if all have one."""
-    missing = int(rows[contract.target].isna().sum())
-    return f" {missing:,} have no {format_code(contract.target)}." if missing else ""
+def render_datasheet(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
+    """Return the sheet of these rows, without the part below the line."""
+    return split_page(SHEET, render_page(frame, contract, settings), OWN_WORDS_LINE)[0]
 
 
 def format_column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
@@ -116,18 +86,15 @@ def compare_datasheet(text: str, expected: str) -> str:
 def write_datasheet(check: Annotated[bool, CHECK] = False) -> None:
     """Write the sheet of the configured data, or say whether it is still true."""
     settings, contract = load_settings(), read_contract()
-    text = (
-        SHEET.read_text(encoding="utf-8")
-        if SHEET.exists()
-        else f"{HEAD}\n{OWN_WORDS_LINE}{QUESTIONS}"
-    )
-    below = split_page(SHEET, text, OWN_WORDS_LINE)[1]
+    text = SHEET.read_text(encoding="utf-8") if SHEET.exists() else ""
+    own = split_page(SHEET, text, OWN_WORDS_LINE)[1] if text else ""
     if check and "sha256 `" not in text:
         print(f"{SHEET}: describes no data yet; to write it: make datasheet")
         return
-    sheet = render_datasheet(problem.read_data(settings), contract, settings)
+    page = render_page(problem.read_data(settings), contract, settings)
+    sheet, questions = split_page(SHEET, page, OWN_WORDS_LINE)
     if check:
         print(compare_datasheet(text, sheet))
         return
-    write_file_atomically(SHEET, sheet + below)
+    write_file_atomically(SHEET, sheet + (own if text else questions))
     print(f"Wrote {SHEET}.  Read it, answer what stands below the line, then commit it.")

@@ -3,10 +3,10 @@
 import csv
 import re
 import string
-import tomllib
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,12 @@ from charset_normalizer import from_bytes
 from pandas.api import types
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data import contract, reading
+from mlops_ladder.data import contract, formats, reading, remote
 from mlops_ladder.data.casting import are_times, parse_timestamps
 from mlops_ladder.data.number_signs import SPACES, strip_number_signs
 from mlops_ladder.settings import Data
 
-VOCABULARY: dict[str, Any] = tomllib.loads(
-    Path(__file__).with_name("vocabulary.toml").read_text("utf-8")
-)
+VOCABULARY = formats.VOCABULARY
 BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 NULL_MARKER = re.compile("(?i)" + "|".join(VOCABULARY["null_marker"]))
 MARKS = list(VOCABULARY["number_marks"])
@@ -34,40 +32,32 @@ CODE: str = VOCABULARY["code"]
 AMBIGUOUS_NUMBER = re.compile(VOCABULARY["ambiguous_number"])
 
 
-def detect_encoding(path: Path) -> str:
+def detect_encoding(path: Any) -> str:
     """Return the encoding of a text file: by its byte order mark, UTF-8 if that fits, or a guess.
 
     The guess is charset_normalizer's if most letters are not Latin: for other short files it is
     often wrong, and cp1252 is right.  Raise ValueError if the file is no text.
     """
-    raw = path.read_bytes()
-    for pattern, description in VOCABULARY["other_files"].items():
-        if re.match(pattern.encode(), raw):
-            way_out = "only CSV and Parquet are read: save it as one of them"
-            raise ValueError(f"{description}; {way_out}")
+    with path.open("rb") as file:
+        raw = file.read()
     if mark := next(filter(raw.startswith, BYTE_ORDER), None):
         return BYTE_ORDER[mark]
     if b"\0" in raw:
         raise ValueError("not text but binary; save it as CSV (in Excel: Save as, CSV UTF-8)")
-    if is_decodable(raw, "utf-8"):
+    with suppress(UnicodeDecodeError):
+        raw.decode("utf-8")
         return "utf-8"
     latin = len(raw) - len(raw.translate(None, string.ascii_letters.encode()))
     others = len(raw) - len(raw.translate(None, bytes(range(128, 256))))
     best = from_bytes(raw[: 1 << 18]).best() if others > latin else None
     likely = best.encoding if best else "cp1252"
-    return likely if is_decodable(raw, likely) else "latin-1"
+    with suppress(UnicodeDecodeError):
+        raw.decode(likely)
+        return likely
+    return "latin-1"
 
 
-def is_decodable(raw: bytes, encoding: str) -> bool:
-    """Return whether these bytes are text in this encoding."""
-    try:
-        raw.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def detect_separator(path: Path, encoding: str) -> str:
+def detect_separator(path: Any, encoding: str) -> str:
     """Return the separator by which most of the first 200 lines have equally many fields."""
     with path.open(encoding=encoding, newline="") as file:
         head = list(islice(file, 200))
@@ -81,18 +71,20 @@ def detect_separator(path: Path, encoding: str) -> str:
     return max(SEPARATORS, key=rate)
 
 
-def sniff_file(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
-    """Return the encoding and separator of a file, and its rows; the columns of a CSV as text."""
+def sniff_file(pattern: str, encoding: str | None) -> tuple[Data, formats.Format, pd.DataFrame]:
+    """Return how a file is written, its format, and its rows; the columns of a CSV as text."""
+    remote.refresh_snapshot(pattern)
     first = reading.list_data_files(pattern)[0]
     data = Data(path=pattern)
     try:
-        if not reading.is_parquet(first):
-            encoding = encoding or detect_encoding(first)
-            separator = detect_separator(first, encoding)
+        file, kind = formats.detect_format(first, data)
+        if kind is formats.CSV:
+            encoding = encoding or detect_encoding(file)
+            separator = detect_separator(file, encoding)
             data = Data(path=pattern, encoding=encoding, separator=separator)
-    except (OSError, ValueError, LookupError, csv.Error) as error:
-        raise ProjectError(f"{first}: cannot be read: {error}") from error
-    return data, reading.read_table(pattern, data)
+    except formats.READ_ERRORS as error:
+        raise ProjectError(f"{first}: cannot be read: {formats.explain_error(error)}") from error
+    return data, kind, reading.read_table(pattern, data)
 
 
 def explain_missing_target(frame: pd.DataFrame, target: str, separator: str) -> str:
@@ -132,11 +124,8 @@ def check_units(frame: pd.DataFrame, path: str, data: Data) -> None:
     if len(frame) <= 10:
         return
     rest = [(values.iloc[0], values.iloc[1:].dropna().head(200)) for _, values in frame.items()]
-    numeric = [
-        first
-        for first, others in rest
-        if len(others) and reading.parse_numbers(others, data).notna().all()
-    ]
+    filled = [(first, others) for first, others in rest if len(others)]
+    numeric = [each for each, more in filled if reading.parse_numbers(more, data).notna().all()]
     units = [word for word in numeric if pd.notna(word) and not NULL_MARKER.fullmatch(word.strip())]
     are_words = reading.parse_numbers(pd.Series(units, dtype="str"), data).isna().all()
     if len(units) > 1 and len(units) == len(numeric) and are_words:
@@ -178,12 +167,9 @@ def apply_number_format(
         target: The column to predict; its classes are no null markers.
         decimal: The decimal mark, if the user names one.
     """
-    texts = {
-        str(name): values.dropna().drop_duplicates()
-        for name, values in frame.items()
-        if types.is_string_dtype(values)
-    }
-    samples = sample_columns(list(texts.values()))
+    words = {name: frame[name] for name in map(str, frame) if types.is_string_dtype(frame[name])}
+    texts = {name: values.dropna().drop_duplicates() for name, values in words.items()}
+    samples = sample_columns(texts.values())
     data = data.model_copy(update=detect_decimal_and_thousands(samples, data.separator, decimal))
     if (number := find_ambiguous_number(samples, data)) and not decimal:
         other = "." if data.decimal == "," else ","
@@ -193,10 +179,10 @@ def apply_number_format(
     return data, frame.assign(**masked) if data.missing else frame
 
 
-def describe_dialect(data: Data) -> str:
+def describe_dialect(data: Data, kind: formats.Format) -> str:
     """Return in words how the file is read."""
-    if reading.is_parquet(reading.list_data_files(data.path)[0]):
-        return "as Parquet"
+    if kind is not formats.CSV:
+        return f"as {kind.name}"
     options = data.model_dump(exclude={"path"}, exclude_none=True)
     return "with " + ", ".join(f"{name} {value!r}" for name, value in options.items() if value)
 
@@ -217,7 +203,7 @@ def count_fitting_columns(marks: tuple[str, str], samples: list[list[str]]) -> t
     return len(certain), len(fitting)
 
 
-def sample_columns(columns: list[pd.Series]) -> list[list[str]]:
+def sample_columns(columns: Iterable[pd.Series]) -> list[list[str]]:
     """Return some bare values of each column of different texts, without columns of addresses."""
     others = [unique for unique in columns if not unique.str.fullmatch(ADDRESS).all()]
     return [[strip_number_signs(value) for value in sample_values(unique)] for unique in others]
@@ -225,10 +211,9 @@ def sample_columns(columns: list[pd.Series]) -> list[list[str]]:
 
 def sample_values(unique: pd.Series) -> list[str]:
     """Return some of these texts, those with a mark between digits first."""
-    with_comma, with_point = (
-        unique[unique.str.contains(rf"\d[{marks}]\d")].head(100) for marks in (f",'’ {SPACES}", ".")
-    )
-    return [*with_comma, *with_point, *unique.head(50)]
+    marks = f",'’ {SPACES}", "."
+    marked = [unique[unique.str.contains(rf"\d[{signs}]\d")].head(100) for signs in marks]
+    return [*marked[0], *marked[1], *unique.head(50)]
 
 
 def find_ambiguous_number(samples: list[list[str]], data: Data) -> str | None:

@@ -56,10 +56,8 @@ def detect_timezone(unique: pd.Series, form: str | None) -> str | None:
 
 def is_written_boolean(unique: pd.Series) -> bool:
     """Return whether the values are the words true and false, in any case."""
-    return 0 < len(unique) and set(unique.astype("str").str.strip().str.lower()) <= {
-        "true",
-        "false",
-    }
+    words = unique.astype("str").str.strip().str.lower()
+    return len(words) > 0 and bool(words.isin(["true", "false"]).all())
 
 
 def infer_kind(unique: pd.Series, rows: int, data: Data) -> tuple[Kind, str | None]:
@@ -222,7 +220,11 @@ def infer_contract(
     for name in names:
         role: Role | None = "target" if name == target else None
         columns[name], remarks[name] = infer_column(frame[name], data, role)
-    ignore_copies(frame, data, target, columns, remarks)
+    for name in columns.keys() - {target}:
+        if repeats_target(frame[name], frame[target], data, columns[target].kind):
+            change = {"role": "ignored", "range": None, "categories": None}
+            columns[name] = columns[name].model_copy(update=change)
+            remarks[name] = f"a copy of the target {target}"
     problem = infer_problem(target, frame[target].dropna(), columns[target], hint)
     if problem == "classification" and columns[target].kind == "number":
         change = {"kind": "category", "range": None}
@@ -235,22 +237,6 @@ def infer_contract(
     if not contract.inputs():
         raise ProjectError(f"{data.path}: no column can serve as a feature beside {target!r}")
     return contract, problem, remarks
-
-
-def ignore_copies(
-    frame: pd.DataFrame,
-    data: Data,
-    target: str,
-    columns: dict[str, Column],
-    remarks: dict[str, str],
-) -> None:
-    """Give copies of the target the role `ignored`: no model may see them."""
-    kind = columns[target].kind
-    for name in columns.keys() - {target}:
-        if repeats_target(frame[name], frame[target], data, kind):
-            change = {"role": "ignored", "range": None, "categories": None}
-            columns[name] = columns[name].model_copy(update=change)
-            remarks[name] = f"a copy of the target {target}"
 
 
 def assign_time_role(columns: dict[str, Column], remarks: dict[str, str]) -> None:
@@ -276,11 +262,8 @@ def repeats_target(values: pd.Series, target: pd.Series, data: Data, kind: Kind)
     if copy.equals(original):
         return True
     distinct, part = original.nunique(), rf"(?i)(^|[\W_]){re.escape(str(target.name))}($|[\W_])"
-    if (
-        kind in ("number", "time")
-        or distinct > MAX_CLASSES
-        or not re.search(part, str(values.name))
-    ):
+    is_named = kind not in ("number", "time") and re.search(part, str(values.name))
+    if not is_named or distinct > MAX_CLASSES:
         return False
     return copy.nunique() == distinct == len(set(zip(copy, original, strict=True)))
 

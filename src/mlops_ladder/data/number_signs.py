@@ -12,9 +12,9 @@ AMOUNT = re.compile(
 SPACES = "\u00a0\u202f\u2009"  # each stands for a blank between thousands
 
 
-def strip_number_signs(text: str) -> str:
-    """Return a number without signs of currency, its minus in front; other text as it is."""
-    text = text.strip().translate(dict.fromkeys(map(ord, SPACES), " ") | {ord("’"): "'"})
+def strip_number_signs(value: object) -> str:
+    """Return a number as text without signs of currency, its minus in front; else its text."""
+    text = str(value).strip().translate(dict.fromkeys(map(ord, SPACES), " ") | {ord("’"): "'"})
     parts = AMOUNT.fullmatch(text)
     if not parts or not parts["digits"]:
         return text

@@ -12,7 +12,7 @@ import tomlkit
 import typer
 
 from mlops_ladder import plugins, ProjectError, write_synced_file
-from mlops_ladder.data import dialect, inference, reading
+from mlops_ladder.data import dialect, formats, inference
 from mlops_ladder.data.casting import cast_booleans, cast_text
 from mlops_ladder.data.contract import Column, CONTRACT, Contract
 from mlops_ladder.settings import CONFIG, Data, load_settings, Problem
@@ -113,7 +113,8 @@ def write_files_atomically(texts: dict[Path, str]) -> None:
     Raises ProjectError if a file cannot be written.
     """
     contents = {path: text.encode() for path, text in texts.items()}
-    changed = {path: text for path, text in contents.items() if read_bytes_if_exists(path) != text}
+    before = {path: path.read_bytes() for path in contents if path.exists()}
+    changed = {path: text for path, text in contents.items() if before.get(path) != text}
     parts = {path: path.with_name(f"{path.name}.part") for path in changed}
     olds: dict[Path, Path] = {}
     try:
@@ -136,11 +137,6 @@ def write_files_atomically(texts: dict[Path, str]) -> None:
         print(f"Wrote {path}{note}" if path in changed else f"{path} is as it was")
 
 
-def read_bytes_if_exists(path: Path) -> bytes | None:
-    """Return the content of a file; None if it does not exist."""
-    return path.read_bytes() if path.exists() else None
-
-
 def backup_file(path: Path) -> Path:
     """Copy the file to a free name, and return the copy."""
     names = (Path(f"{path}.old-{number}") for number in count(1))
@@ -149,10 +145,10 @@ def backup_file(path: Path) -> Path:
 
 def read_described_file(
     pattern: str, column: str, encoding: str | None, decimal: str | None
-) -> tuple[Data, pd.DataFrame, str]:
-    """Return the dialect, the rows and the target.  Raise ProjectError for wrong names."""
-    data, raw = dialect.sniff_file(pattern, encoding)
-    why, text = "", not reading.is_parquet(reading.list_data_files(data.path)[0])
+) -> tuple[Data, formats.Format, pd.DataFrame, str]:
+    """Return dialect, format, rows and target.  Raise ProjectError for wrong names."""
+    data, kind, raw = dialect.sniff_file(pattern, encoding)
+    why, text = "", kind in (formats.CSV, formats.EXCEL)
     if text:
         dialect.check_names(raw, data.path)
         why = dialect.explain_missing_target(raw, column, data.separator)
@@ -160,7 +156,7 @@ def read_described_file(
     data, frame = dialect.apply_number_format(data, raw, target, decimal)
     if text:
         dialect.check_units(raw, data.path, data)
-    return data, frame, target
+    return data, kind, frame, target
 
 
 def count_classes(values: pd.Series, column: Column) -> int:
@@ -169,7 +165,7 @@ def count_classes(values: pd.Series, column: Column) -> int:
 
 
 def describe_data(
-    data: Annotated[str, typer.Option(help="CSV or Parquet file, or a pattern")],
+    data: Annotated[str, typer.Option(help="file, pattern, table or bucket")],
     target: Annotated[str, typer.Option(help="the column to predict")],
     problem: Annotated[Problem | None, typer.Option(help="if inferred wrong")] = None,
     encoding: Annotated[str | None, typer.Option(help="of a CSV, if found wrong")] = None,
@@ -178,7 +174,7 @@ def describe_data(
     """Infer the contract of a file, write it and what changes in `config.toml`, keep the old."""
     if not (data and target):
         raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
-    marks, frame, name = read_described_file(data, target, encoding, decimal)
+    marks, kind, frame, name = read_described_file(data, target, encoding, decimal)
     contract, task, remarks = inference.infer_contract(frame, marks, name, problem)
     for other, column in contract.columns.items():
         if column.kind in ("text", "category"):
@@ -187,7 +183,7 @@ def describe_data(
     write_files_atomically({CONFIG: config, CONTRACT: to_toml(contract)})
     for renew in plugins.get_implementations("after_contract_change"):
         write_files_atomically(renew(load_settings(), frame) or {})
-    print(f"\n{len(frame):,} rows of {marks.path}, read {dialect.describe_dialect(marks)}")
+    print(f"\n{len(frame):,} rows of {marks.path}, read {dialect.describe_dialect(marks, kind)}")
     print(format_summary(frame, contract, remarks))
     print(format_problem(contract, task, frame[name], problem))
     print(f"Next: read {CONTRACT} and set reviewed = true; then `make train`.")

@@ -17,11 +17,13 @@ import tomlkit
 import typer
 
 from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder.data import remote
 from mlops_ladder.data.reading import list_data_files, read_file
 from mlops_ladder.settings import load_settings, Settings
 
 SOURCES = Path("data/sources.toml")
 UNKNOWN = "unknown"
+NEW = {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN}  # known by its files only
 DECLARE = typer.Option("--declare", help="the files are meant to be as they are")
 
 
@@ -60,6 +62,9 @@ def fetch_file(origin: str, path: Path) -> None:
     """Copy one file from an address or a path.  Raise ProjectError if that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
+    if remote.is_remote(origin) and path.parent == remote.get_snapshot_folder(origin):
+        remote.refresh_snapshot(origin)
+        return
     try:
         if "://" in origin:
             with urlopen(origin) as answer, unfinished.open("wb") as file:
@@ -102,7 +107,9 @@ def declare_files(settings: Settings, frame: pd.DataFrame | None = None) -> None
     document = tomlkit.parse(text)
     for path in list_data_files(settings.data.path):
         matches = [source for source in document.values() if str(path) in source["files"]]
-        source = matches[0] if matches else document.setdefault(path.stem, unknown_source())
+        source = matches[0] if matches else document.setdefault(path.stem, dict(NEW, files={}))
+        if source["origin"] == UNKNOWN and remote.is_remote(settings.data.path):
+            source["origin"] = settings.data.path
         rows = 0 if frame is None else len(frame)
         if frame is None or str(path) != settings.data.path:
             rows = sum(map(len, read_file(path, settings.data)))
@@ -130,9 +137,12 @@ def update_declared(files: dict[str, dict[str, Any]]) -> None:
     write_file_atomically(SOURCES, tomlkit.dumps(document))
 
 
-def unknown_source() -> dict[str, Any]:
-    """Return a source that is known by its files only."""
-    return {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN, "files": {}}
+def feeds_training(name: str, settings: Settings) -> bool:
+    """Return whether a declared file is one that training reads."""
+    pattern = settings.data.path
+    if remote.is_remote(pattern):
+        return Path(name).parent == remote.get_snapshot_folder(pattern)
+    return Path(name).match(pattern)
 
 
 def main(renew_sources: Annotated[bool, DECLARE] = False) -> None:
@@ -143,9 +153,8 @@ def main(renew_sources: Annotated[bool, DECLARE] = False) -> None:
     for name, source in sources.items():
         if not all(Path(file).exists() for file in source["files"]):
             restore_source(name, source)
-    faults = find_changed_files(sources) + [
-        f"{name}: in no source" for name in find_undeclared_files(load_settings(), sources)
-    ]
+    others = find_undeclared_files(load_settings(), sources)
+    faults = find_changed_files(sources) + [f"{name}: in no source" for name in others]
     way_out = "Put the right files back, or, where the change is meant: make data DECLARE=yes"
     raise_for_faults(f"the data are not what {SOURCES} says", [*faults, way_out] if faults else [])
     for name, source in sources.items():

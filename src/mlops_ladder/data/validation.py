@@ -55,8 +55,7 @@ def build_checks(name: str, column: Column) -> list[Any]:
         rule = f"are missing; the contract allows {column.missing:.1%}"
         checks.append(present(name=MISSING_SHARE, error=rule))
     if column.role == "id":
-        rule = "hold an id that another row has too"
-        checks.append(Check(is_unique, error=rule, **limit))
+        checks.append(Check(is_unique, error="hold an id that another row has too", **limit))
     if column.kind == "integer" and column.role != "id":
         checks.append(Check(is_whole, error="hold no whole number", **limit))
     if column.range and column.kind in ("integer", "number"):

@@ -78,9 +78,8 @@ def read_dvc_md5(name: str) -> str:
     """Return the md5 in the pointer of a data file.  Raise ProjectError if it has none."""
     match = DVC_MD5.search(Path(pointer_path(name)).read_text("utf-8"))
     if not match:
-        raise ProjectError(
-            f"{pointer_path(name)}: no md5 in it; git checkout it, or `make data-version`"
-        )
+        way_out = "git checkout it, or `make data-version`"
+        raise ProjectError(f"{pointer_path(name)}: no md5 in it; {way_out}")
     return match[1]
 
 
@@ -166,9 +165,8 @@ def restore_versions() -> list[str]:
     Raises ProjectError if a file has changes without a version, or if the restored content is not
     that of the pointer.
     """
-    pointers = git_lines(
-        "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.dvc"
-    )
+    options = "--cached", "--others", "--exclude-standard"
+    pointers = git_lines("ls-files", "-z", *options, "--", "*.dvc")
     names = [name.removesuffix(".dvc") for name in pointers if Path(name).is_file()]
     if names:
         for copy in filter(Path.exists, map(cache_path, names)):
@@ -176,9 +174,8 @@ def restore_versions() -> list[str]:
                 copy.unlink()
         lost = not all(cache_path(name).exists() for name in names)
         remove_truncated_files()
-        write_file_atomically(
-            RESTORE_MARKER, "\n".join(name for name in names if not Path(name).exists())
-        )
+        missing = [name for name in names if not Path(name).exists()]
+        write_file_atomically(RESTORE_MARKER, "\n".join(missing))
         try:
             run_dvc("pull" if lost else "checkout", *map(pointer_path, names))
         finally:

@@ -17,7 +17,9 @@ from subprocess import PIPE
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from mlops_ladder.delivery.stack import ENV, read_variables, Refused, run_compose
+from mlops_ladder.delivery.compose import Refused
+from mlops_ladder.delivery.stack import ENV, read_variables, run_compose
+from mlops_ladder.files import write_file_atomically
 
 BACKUPS, MANIFEST = Path("backups"), "manifest.json"
 DATABASE, FILES, ARTIFACTS = Path("mlflow.db"), "files.tar", "artifacts.tar"
@@ -28,10 +30,8 @@ TRACKING = ("run", "--rm", "--no-deps", "-T", "tracking")  # works also if the s
 TABLES = "select count(*) from pg_tables where schemaname = 'public'"
 NAMES = """select datname from pg_database join pg_roles on rolname = datname
 where datname <> 'postgres'"""  # a database that could not be restored has no owner of its name
-CURRENT = (
-    "models/serving/keys.json",
-    "models/serving/off",
-)  # never restored: revoked stays revoked
+# Never restored: revoked stays revoked.
+CURRENT = ("models/serving/keys.json", "models/serving/off")
 
 
 @contextmanager
@@ -83,15 +83,12 @@ def make_backup() -> None:
 
 def back_up_folder(part: Path) -> None:
     """Copy the database at one moment, then the files, so that it names no missing file."""
-    with (
-        closing(sqlite3.connect(DATABASE)) as source,
-        closing(sqlite3.connect(part / DATABASE)) as copy,
-    ):
-        source.backup(copy)
+    with closing(sqlite3.connect(DATABASE)) as source:
+        with closing(sqlite3.connect(part / DATABASE)) as copy:
+            source.backup(copy)
     with tarfile.open(part / FILES, "w") as archive:
-        for name in BESIDE:
-            if Path(name).exists():
-                archive.add(name)
+        for path in filter(Path.exists, map(Path, BESIDE)):
+            archive.add(path)
 
 
 def back_up_stack(part: Path) -> None:
@@ -221,9 +218,7 @@ def restore_folder(backup: Path) -> None:
         kept = {name for name in CURRENT if Path(name).exists()}
         members = [member for member in archive if member.name not in kept]
         archive.extractall(".", members, filter="data")
-    part = DATABASE.with_suffix(".part")
-    part.write_bytes((backup / DATABASE).read_bytes())
-    part.rename(DATABASE)
+    write_file_atomically(DATABASE, (backup / DATABASE).read_bytes())
 
 
 def main(arguments: list[str]) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
+from unittest.mock import patch
 
 from mlops_ladder.delivery.smoke import Failed, smoke, smoke_script
 
@@ -148,16 +149,12 @@ def main(arguments: list[str]) -> None:
 @contextmanager
 def select_environment(environment: str) -> Iterator[None]:
     """Let Compose act on this environment."""
-    before = dict(os.environ)
-    if environment == "staging":
-        name = json.loads(compose("config", "--format", "json"))["name"]
-        address = os.environ.get("STAGING_ADDRESS") or "127.0.0.1:8001"
-        os.environ |= {"COMPOSE_PROJECT_NAME": f"{name}-staging", "ADDRESS": address}
-    try:
+    with patch.dict(os.environ):
+        if environment == "staging":
+            name = json.loads(compose("config", "--format", "json"))["name"]
+            address = os.environ.get("STAGING_ADDRESS") or "127.0.0.1:8001"
+            os.environ |= {"COMPOSE_PROJECT_NAME": f"{name}-staging", "ADDRESS": address}
         yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def pin_image(image: str) -> str:

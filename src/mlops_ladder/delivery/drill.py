@@ -1,8 +1,9 @@
 """Run the runbooks: every block of docs/runbooks, in a temporary copy of the project.
 
 A block marked `sh` is run.  One marked `sh docker` is run if that program is here, and is counted
-as not drilled if not.  Others are only shown.  SERVICE is the address of a service in the copy,
-which has a champion and the one before it.  Each page adds a line to docs/runbooks/drills.jsonl.
+as not drilled if not.  Others are only shown.  The copy has a champion and the one before it.
+SERVICE is the address of a service in it, if the project has one.  Each page adds a line to
+docs/runbooks/drills.jsonl.
 
 ladder drill [PAGE]
 """
@@ -21,6 +22,7 @@ from tempfile import TemporaryDirectory
 from textwrap import indent
 from typing import Any
 
+from mlops_ladder.append_only_log import append_line
 from mlops_ladder.errors import ProjectError
 from mlops_ladder.maturity import deep, Unknown
 from mlops_ladder.maturity.repository import Repository
@@ -110,9 +112,14 @@ def copy_with_service(repository: Repository, docker: bool) -> Iterator[Copy]:
 
 
 def set_scene(copy: Copy, on: ExitStack, docker: bool) -> None:
-    """Make a champion, the one before it, and a service in the copy, until the stack ends."""
+    """Make a champion, the one before it, and a service in the copy, until the stack ends.
+
+    A project whose predictions are made only in batches has no service.
+    """
     copy.must("make", "pipeline")
     copy.must(".venv/bin/python", "-c", SCENE)
+    if copy.original.answers.get("serve") == "batch":
+        return
     if docker:
         if why := approve_champion(copy):
             raise Unknown(f"nobody can approve the champion of the copy: {why}")
@@ -158,7 +165,7 @@ def drill_runbooks(only: str = "") -> int:
     is_dirty = bool(repository.git("status", "--short", ".", f":!{LOG}"))
     signal.signal(signal.SIGTERM, deep.end_interrupted)
     docker = bool(which("docker")) and repository.run("docker", "info").returncode == 0
-    print(f"{len(pages)} pages, {commit[:8]}, {author}; a champion and a service ...", flush=True)
+    print(f"{len(pages)} pages, {commit[:8]}, {author}; a champion and its answers ...", flush=True)
     results = []
     with copy_with_service(repository, docker) as copy:
         for page, page_blocks in pages.items():
@@ -170,8 +177,7 @@ def drill_runbooks(only: str = "") -> int:
             )
             print(format_result(line), flush=True)
             line.pop("said", None)
-            with LOG.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line, ensure_ascii=False) + "\n")
+            append_line(LOG, json.dumps(line, ensure_ascii=False))
             results.append(line)
     return summarize_drills(results)
 

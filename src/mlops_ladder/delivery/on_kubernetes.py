@@ -37,9 +37,8 @@ class Overlay:
         self.folder = find_overlay(environment)
         manifests = run_tool("kubectl", "kustomize", self.folder)
         offline = ("annotate", "--local", "-f", "-", "read=yes", "-o", f"jsonpath={IDENTITY}")
-        rows = [
-            row.split(" ") for row in run_tool("kubectl", *offline, stdin=manifests).split("\n")
-        ]
+        identities = run_tool("kubectl", *offline, stdin=manifests)
+        rows = [row.split(" ") for row in identities.split("\n")]
         names = [row[1:] for row in rows if row[0] == "Deployment" and all(row)]
         if len(names) != 1:
             raise Refused(f"{self.folder}: one Deployment with a namespace is needed")
@@ -73,8 +72,7 @@ class Overlay:
     def read_deployment(self) -> Facts | None:
         """Return the Deployment of the cluster, or None."""
         text = self.kubectl("get", "deployment", self.name, "--ignore-not-found", "-o", "json")
-        deployment: Facts | None = json.loads(text) if text else None
-        return deployment
+        return dict(json.loads(text)) if text else None
 
     def wait_until_ready(self) -> None:
         """Return when all pods are those of the newest rollout, and ready."""

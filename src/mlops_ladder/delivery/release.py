@@ -42,11 +42,8 @@ def read_signing_settings() -> dict[str, Any]:
     text = SETTINGS.read_text(encoding="utf-8") if SETTINGS.exists() else ""
     settings: dict[str, Any] = tomllib.loads(text).get("signing", {})
     start = f"{project.get_project().prefix}SIGNING__"
-    settings |= {
-        key.removeprefix(start).lower(): value
-        for key, value in os.environ.items()
-        if key.startswith(start)
-    }
+    own = {key: value for key, value in os.environ.items() if key.startswith(start)}
+    settings |= {key.removeprefix(start).lower(): value for key, value in own.items()}
     settings["required"] = str(settings.get("required", False)).lower() in TRUE
     settings["signers"] = Path(settings.get("signers") or ssh_signatures.SIGNERS)
     return settings
@@ -73,18 +70,12 @@ def make_statement(image: str, commit: str) -> str:
     """Return the statement on an image: digest, commit, champion and bill of materials."""
     files = {path.name: path for path in (POINTER, SBOM) if path.exists()}
     digests = {name: sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    predicate = {
-        "commit": run_git("rev-parse", f"{commit}^0"),
-        "files": digests,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    statement = {
-        "_type": STATEMENT,
-        "subject": [{"name": image, "digest": {"sha256": parse_digest(image)}}],
-        "predicateType": f"urn:{project.get_project().package}:image:v1",
-        "predicate": predicate,
-    }
-    return json.dumps(statement)
+    predicate = {"commit": run_git("rev-parse", f"{commit}^0"), "files": digests}
+    predicate["time"] = datetime.now(UTC).isoformat(timespec="seconds")
+    subject = {"name": image, "digest": {"sha256": parse_digest(image)}}
+    kind = f"urn:{project.get_project().package}:image:v1"
+    head = {"_type": STATEMENT, "subject": [subject], "predicateType": kind}
+    return json.dumps(head | {"predicate": predicate})
 
 
 def sign_image(targets: Any, image: str, commit: str) -> None:
@@ -237,7 +228,7 @@ def find_targets() -> Any:
     return SignedTargets(targets) if project.get_project().level >= SIGNED_FROM else targets
 
 
-def run_release_action(action: Callable[..., None], arguments: list[str], usage: str) -> None:
+def run_release_action(action: Callable[..., None], usage: str, arguments: list[str]) -> None:
     """Perform an action if there are as many arguments as its usage names."""
     if len(arguments) != len(usage.split()) - 1:
         sys.exit(f"usage: ladder {usage}")
@@ -246,24 +237,24 @@ def run_release_action(action: Callable[..., None], arguments: list[str], usage:
 
 def stage_main(arguments: list[str]) -> None:
     """Bring an image of a commit to staging."""
-    run_release_action(stage, arguments, "stage IMAGE COMMIT")
+    run_release_action(stage, "stage IMAGE COMMIT", arguments)
 
 
 def promote_main(arguments: list[str]) -> None:
     """Bring what staging runs to production."""
-    run_release_action(promote_image, arguments, "promote")
+    run_release_action(promote_image, "promote", arguments)
 
 
 def unstage_main(arguments: list[str]) -> None:
     """Stop staging."""
-    run_release_action(lambda targets: targets.stop_environment("staging"), arguments, "unstage")
+    run_release_action(lambda targets: targets.stop_environment("staging"), "unstage", arguments)
 
 
 def sign_main(arguments: list[str]) -> None:
     """Sign the image of a commit."""
-    run_release_action(sign_image, arguments, "sign-image IMAGE COMMIT")
+    run_release_action(sign_image, "sign-image IMAGE COMMIT", arguments)
 
 
 def verify_main(arguments: list[str]) -> None:
     """Print who signed the images of staging and production."""
-    run_release_action(verify_environments, arguments, "attested")
+    run_release_action(verify_environments, "attested", arguments)

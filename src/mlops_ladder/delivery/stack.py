@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlops_ladder.delivery.compose import Refused
 from mlops_ladder.files import write_synced_file
 
 ENV = Path("deploy/stack/.env")
@@ -23,10 +24,6 @@ MIN_CHARACTERS = 8  # different ones in a secret
 BUILT = "STACK_IMAGE"  # set by `make stack`
 ADDRESS = r"(?:\w+://(?:[^@/]+@)?(?P<host>[^/:]+)(?::\d+)?/+|(?:[^@/:]+@)?(?P<name>[^/:]{2,}):)"
 ORIGIN = re.compile(ADDRESS + r"(?P<path>.+?)(?:\.git)?/?")
-
-
-class Refused(Exception):
-    """The reason why nothing is done, with the way out."""
 
 
 def list_compose_files() -> list[Path]:
@@ -81,13 +78,6 @@ def write_secrets(text: str) -> None:
         raise Refused(f"{ENV}: {error.strerror}; what was there is as it was") from error
 
 
-def find_weak_secrets() -> list[str]:
-    """Return the secrets that somebody could guess: short, well-known or monotonous."""
-    values = read_variables()
-    secret = [name for name in list_required_variables() if SECRET.search(name)]
-    return [name for name in secret if values.get(name) and not is_strong(values[name])]
-
-
 def is_strong(value: str) -> bool:
     """Return whether a secret is long, not well-known, and of many different characters."""
     letters = re.sub("[-_]", "", value)
@@ -98,12 +88,16 @@ def is_strong(value: str) -> bool:
 def check_secrets() -> None:
     """Raise Refused that lists the missing and weak secrets; DEVELOPMENT=yes allows weak ones."""
     unset = f"not set; `make secrets` makes {ENV}, where it belongs"
+    allows_weak = os.environ.get("DEVELOPMENT") == "yes"
     weak = "guessable; 16 and more of letters, digits, - and _, at random"
-    faults = [f"{name}: {unset}" for name in list_unset_variables()]
-    if os.environ.get("DEVELOPMENT") != "yes":
-        faults += [f"{name}: {weak}" for name in find_weak_secrets()]
+    faults, values = [], read_variables()
+    for name in list_required_variables():
+        if not values.get(name):
+            faults.append(f"{name}: {unset}")
+        elif SECRET.search(name) and not is_strong(values[name]) and not allows_weak:
+            faults.append(f"{name}: {weak}")
     if faults:
-        raise Refused("\n  ".join(["secrets:", *sorted(faults)]))
+        raise Refused("\n  ".join(["secrets:", *faults]))
 
 
 def run_compose(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
@@ -153,12 +147,8 @@ def stop_stack() -> None:
 
 def main(arguments: list[str]) -> None:
     """Do what the argument names.  End the program with the reason if that is refused."""
-    actions = {
-        "secrets": make_secrets,
-        "up": start_stack,
-        "down": stop_stack,
-        "check": check_secrets,
-    }
+    actions = {"secrets": make_secrets, "up": start_stack, "down": stop_stack}
+    actions["check"] = check_secrets
     if len(arguments) != 1 or arguments[0] not in actions:
         sys.exit("usage: ladder stack secrets | up | down | check")
     try:

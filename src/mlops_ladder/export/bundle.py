@@ -20,12 +20,7 @@ from mlops_ladder.plugins import get_hooks
 TOLERANCE = 1e-5  # of a probability, or of a number's size: XGBoost adds up in float32
 BOUNDARY_ROWS = 5  # rows in which each edge is tried
 UNSEEN_WORD = "a word that no training has seen"
-BOUNDARY_TIMES = (
-    "1969-12-31 23:59:59",
-    "2000-02-29 12:30:30",
-    "2024-12-31 23:59:59",
-    "2199-07-04 00:00",
-)
+BOUNDARY_TIMES = "1969-12-31 23:59:59", "2000-02-29 12:30:30", "2024-12-31 23:59:59", "2199-07-04"
 
 
 @dataclass(frozen=True)
@@ -116,8 +111,7 @@ def list_classes(model: Any) -> list[Any] | None:
     """Return the classes of the probabilities as JSON has them; None without probabilities."""
     if not hasattr(model, "predict_proba"):
         return None
-    labels: list[Any] = np.asarray(model.classes_).tolist()
-    return labels
+    return list(np.asarray(model.classes_).tolist())
 
 
 def measure_parity(trained: training.Trained, scores: Scorer) -> Parity:
@@ -141,15 +135,13 @@ def boundary_rows(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
 
     The last copy has all nullable columns missing at once.
     """
-    some = rows.head(BOUNDARY_ROWS)
+    some = empty = rows.head(BOUNDARY_ROWS)
     copies = []
-    for name in rows:
-        values = boundary_values(rows[name], contract.columns[str(name)])
-        copies += [with_value(some, str(name), value) for value in values]
-    for name in rows:
-        if contract.columns[str(name)].nullable:
-            some = with_value(some, str(name), None)
-    return [*copies, some]
+    for name in map(str, rows):
+        column = contract.columns[name]
+        copies += [with_value(some, name, value) for value in boundary_values(rows[name], column)]
+        empty = with_value(empty, name, None) if column.nullable else empty
+    return [*copies, empty]
 
 
 def with_value(rows: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:

@@ -135,16 +135,17 @@ def read_bundle(folder: Path) -> dict[str, Any]:
         raise ProjectError(f"{path}: cannot be read: {error}") from error
 
 
-def read_verified(path: Path, sha256: str) -> bytes:
-    """Return the bytes of a file.  Raise ProjectError if their sha256 is not that of the bundle."""
+def read_verified(path: Path, sha256: str, source: str = BUNDLE) -> bytes:
+    """Return the bytes of a file.  Raise ProjectError if their sha256 is not what a source says."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ProjectError(f"{path}: cannot be read: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != sha256:
-        wrong = f"sha256 is {digest[:12]}…, {BUNDLE} says {sha256[:12]}…"
-        raise ProjectError(f"{path}: {wrong}: changed after the export; publish the version again")
+        wrong = f"sha256 is {digest[:12]}…, {source} says {sha256[:12]}…: changed after the export"
+        way_out = "publish the version again: `make pipeline` or `make rollback`"
+        raise ProjectError(f"{path}: {wrong}; {way_out}")
     return content
 
 

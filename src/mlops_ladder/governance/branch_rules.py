@@ -12,7 +12,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
-RULES = Path(".gitlab/branch-rules")
+RULES, FILES = Path(".gitlab/branch-rules"), ("main.json", "project.json")
 TIMEOUT_S = 30
 
 
@@ -24,17 +24,16 @@ def parse_origin(origin: str) -> tuple[str, str]:
     return parts.hostname or "", parts.path.strip("/").removesuffix(".git")
 
 
-def call_gitlab(
-    method: str, url: str, token: str, body: object = None, may_miss: bool = False
-) -> None:
+def call_gitlab(method: str, url: str, token: str, body: object = None) -> None:
     """Send one request.  End the program with GitLab's message if it is refused.
+
+    Nothing at the address to delete is no refusal.
 
     Args:
         method: The HTTP method.
         url: The address in GitLab's API.
         token: The access token.
         body: The content, sent as JSON.
-        may_miss: Accept that there is nothing at this address.
     """
     headers = {"PRIVATE-TOKEN": token, "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
@@ -42,7 +41,7 @@ def call_gitlab(
         with urlopen(Request(url, data, headers, method=method), timeout=TIMEOUT_S):
             pass
     except HTTPError as error:
-        if not (may_miss and error.code == 404):
+        if (method, error.code) != ("DELETE", 404):
             sys.exit(f"{method} {url}: {error.code} {error.read().decode()}")
     except URLError as error:
         sys.exit(f"{method} {url}: {error.reason}")
@@ -53,18 +52,16 @@ def main(arguments: list[str]) -> None:
     if arguments:
         sys.exit("usage: GITLAB_TOKEN=… ladder branch-rules")
     if not (token := os.environ.get("GITLAB_TOKEN", "")):
-        sys.exit(
-            "GITLAB_TOKEN: not set; make one with the scope api (GitLab: Settings, Access tokens)"
-        )
+        way_out = "make one with the scope api (GitLab: Settings, Access tokens)"
+        sys.exit(f"GITLAB_TOKEN: not set; {way_out}")
     command = ["git", "remote", "get-url", "origin"]
     origin = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     host, path = parse_origin(origin)
     api = os.environ.get("CI_API_V4_URL", f"https://{host}/api/v4")
     project = f"{api}/projects/{quote(path, safe='')}"
-    branch = json.loads((RULES / "main.json").read_text(encoding="utf-8"))
-    merging = json.loads((RULES / "project.json").read_text(encoding="utf-8"))
+    branch, merging = (json.loads((RULES / name).read_text("utf-8")) for name in FILES)
     protected = f"{project}/protected_branches"
     call_gitlab("PUT", project, token, merging)
-    call_gitlab("DELETE", f"{protected}/{quote(branch['name'], safe='')}", token, may_miss=True)
+    call_gitlab("DELETE", f"{protected}/{quote(branch['name'], safe='')}", token)
     call_gitlab("POST", protected, token, branch)
     print(f"{host}/{path}: {branch['name']} is protected; merges wait for its pipeline")

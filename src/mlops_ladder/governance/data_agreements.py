@@ -46,8 +46,7 @@ def find_newest_time(promise: Agreement, data: Data) -> datetime | None:
     paths, fresh = list_source_files(promise), promise.freshness
     if not fresh.column and paths:
         pointers = [f"{path}.dvc" for path in paths]
-        committed = run_git("log", "-1", "--format=%cI", "--", *map(str, paths), *pointers)
-        if committed:
+        if committed := run_git("log", "-1", "--format=%cI", "--", *map(str, paths), *pointers):
             return datetime.fromisoformat(committed)
         return datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC)
     newest = []
@@ -56,7 +55,7 @@ def find_newest_time(promise: Agreement, data: Data) -> datetime | None:
             values = frame[fresh.column]
             is_time = values.dtype.kind == "M"
             newest.append((values if is_time else parse_timestamps(values, fresh.format)).max())
-    latest = pd.Series(newest, dtype="object").dropna().max() if newest else pd.NaT
+    latest = pd.Series(newest, dtype="object").dropna().max()
     return None if pd.isna(latest) else pd.Timestamp(latest).to_pydatetime()
 
 
@@ -99,8 +98,9 @@ def find_promise_breaches(settings: Settings, fresh: bool) -> dict[str, list[str
         lines = [*agreements.find_unaccepted(promise, accepted)]
         lines += find_lost_columns(promise, settings.data)
         lines += find_aged_data(promise, settings.data, now) if fresh else []
-        breaches[promise.source] = lines
-    return {name: lines for name, lines in breaches.items() if lines}
+        if lines:
+            breaches[promise.source] = lines
+    return breaches
 
 
 def send_breaches(settings: Settings) -> dict[str, list[str]]:
@@ -122,11 +122,10 @@ def check_after_training(settings: Settings) -> tuple[int, str]:
 def accept_contract(name: str, by: str) -> None:
     """Accept the contract of a source.  Raise ProjectError without a contract or a person."""
     promises = agreements.read_agreements()
-    person = by.strip() or run_git("config", "user.name") or ""
     if name not in promises:
         names = ", ".join(promises)
         raise ProjectError(f"ACCEPT={name!r}: no such contract; there are: {names}")
-    if not person:
+    if not (person := by.strip() or run_git("config", "user.name")):
         raise ProjectError("BY: say who accepts it: BY=name")
     agreements.record_acceptance(promises[name], person)
     version = promises[name].version

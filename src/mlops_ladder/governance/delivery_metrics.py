@@ -49,12 +49,11 @@ class Change:
 def collect_promotions(entries: list[history.Entry]) -> list[Change]:
     """Return the models that the gate promoted; one failed if a rollback still keeps it down."""
     changes = []
-    for entry in entries:
-        if entry.action == "promote":
-            back = history.find_rollback(entries, str(entry.version))
-            later = back and back.time > entry.time
-            why = f"rolled back on {back.time:%Y-%m-%d}" if back and later else ""
-            changes.append(Change("model", f"v{entry.version}", entry.time, entry.commit, why))
+    for entry in (entry for entry in entries if entry.action == "promote"):
+        back = history.find_rollback(entries, str(entry.version))
+        later = back and back.time > entry.time
+        why = f"rolled back on {back.time:%Y-%m-%d}" if back and later else ""
+        changes.append(Change("model", f"v{entry.version}", entry.time, entry.commit, why))
     return changes
 
 
@@ -93,13 +92,11 @@ def blame_changes(changes: list[Change], incidents: Mapping[Path, Incident]) -> 
     each before the incident started.
     """
     ordered = sorted(changes, key=lambda change: change.time)
-    kinds = {"model": "model", "deploy": "image"}
     for path, incident in incidents.items():
         for place in reversed(range(len(ordered))):
-            change = ordered[place]
-            is_meant = incident.cause != "model" or change.name == f"v{incident.version}"
-            is_kind = change.kind == kinds.get(incident.cause)
-            if is_kind and change.time <= incident.started and is_meant:
+            change, version = ordered[place], f"v{incident.version}"
+            causes = {"model": "model" if change.name == version else "", "image": "deploy"}
+            if incident.cause == causes[change.kind] and change.time <= incident.started:
                 why = change.failed or f"incident {path.stem}"
                 ordered[place] = replace(change, failed=why)
                 break
@@ -170,9 +167,7 @@ def measure_delivery(
     brought = f"commits; {without} changes brought none"
     weeks, n = max((now - since) / timedelta(weeks=1), 1), len(recent)
     rate, share = (n / weeks, failed / n) if n >= MIN_COUNT else (None, None)
-    wait, length = (
-        median(values) if len(values) >= MIN_COUNT else None for values in (waits, hours)
-    )
+    wait, length = (median(v) if len(v) >= MIN_COUNT else None for v in (waits, hours))
     return [
         Measure("lead time", wait, "hours (median)", len(waits), brought),
         Measure("deployment frequency", rate, "a week", n, f"changes in {weeks:.1f} weeks"),
@@ -184,10 +179,11 @@ def measure_delivery(
 def collect_delivery_evidence(_: Settings) -> dict[str, Any] | None:
     """Return the four metrics as of now; None before the first change."""
     incidents, now = read_incidents(), datetime.now(UTC)
-    changes = read_changes(incidents)
+    if not (changes := read_changes(incidents)):
+        return None
     measures = list(map(asdict, measure_delivery(changes, incidents.values(), now)))
-    facts = {"days": DAYS, "until": now.isoformat(timespec="seconds"), "measures": measures}
-    return {"delivery": facts} if changes else None
+    until = now.isoformat(timespec="seconds")
+    return {"delivery": {"days": DAYS, "until": until, "measures": measures}}
 
 
 def main(days: Annotated[int, typer.Option(help=f"over so many days ({DAYS})")] = DAYS) -> None:

@@ -1,7 +1,7 @@
 """Collect the pages of the documentation site, and build it: `ladder site`.
 
 Every page that git holds, or would add, is copied to the same path, so that its links stay right.
-The level of maturity and the reports of the last runs get pages of their own.  A dead link fails.
+The level of maturity gets a page of its own.  A dead link fails.
 """
 
 import shutil
@@ -9,21 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mlops_ladder.governance.owners import list_repository_files
+
 PAGES, SITE = Path("build/pages"), Path("build/site")
-REPORTS = ("drift.html", "watch.html")
-PICTURES = ("load.png", "staleness.png", "explanation.png", "importance.png")
 SHOWN = (".md", ".png", ".svg")
 LEFT_OUT = ("build/", "tests/", ".github/", ".gitlab/")
 
 
 def list_pages() -> list[Path]:
     """Return the pages and pictures of the repository.  End the program if git fails."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"git cannot list the pages: {done.stderr.strip()}; run: git init")
-    names = (name for name in done.stdout.split("\0") if name.endswith(SHOWN))
-    return [Path(name) for name in names if Path(name).is_file() and not name.startswith(LEFT_OUT)]
+    names = list_repository_files("--cached", "--others", "--exclude-standard")
+    shown = (name for name in names if name.endswith(SHOWN) and not name.startswith(LEFT_OUT))
+    return [Path(name) for name in shown if Path(name).is_file()]
 
 
 def render_maturity_page() -> str:
@@ -35,18 +32,6 @@ def render_maturity_page() -> str:
     return f"# Maturity\n\nFor everyone who asks for the level of this project.\n\n{done.stdout}"
 
 
-def render_reports_page() -> str:
-    """Return the page with the reports of the last runs, and copy these."""
-    lines = ["# Reports", "", "For the person who watches the model: the reports of the last runs."]
-    for name in (*REPORTS, *PICTURES):
-        if (path := Path("reports") / name).exists():
-            (PAGES / "reports").mkdir(exist_ok=True)
-            shutil.copy(path, PAGES / "reports" / name)
-            sign = "!" if name in PICTURES else ""
-            lines += ["", f"## {path.stem.capitalize()}", "", f"{sign}[{name}](reports/{name})"]
-    return "\n".join(lines if len(lines) > 3 else [*lines, "", "Nothing yet: `make drift watch`."])
-
-
 def build_site() -> None:
     """Collect the pages, build the site, and print its place."""
     shutil.rmtree(PAGES, ignore_errors=True)
@@ -54,7 +39,6 @@ def build_site() -> None:
         (PAGES / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, PAGES / path)
     (PAGES / "maturity.md").write_text(render_maturity_page() + "\n", encoding="utf-8")
-    (PAGES / "reports.md").write_text(render_reports_page() + "\n", encoding="utf-8")
     program = str(Path(sys.executable).with_name("mkdocs"))
     command = [program, "build", "--strict"]  # with --quiet it would count no warning
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -63,30 +63,28 @@ def make_output(model: Any, label: Any) -> tuple[Output, str]:
 
     def compute_output(rows: pd.DataFrame) -> np.ndarray:
         answers = predict_rows(model, rows)
-        if column in answers:
-            return answers[column].to_numpy("float64")
-        if isinstance(label, (bool, str)):
-            return (answers["prediction"].astype(str) == str(label)).to_numpy("float64")
-        return answers["prediction"].to_numpy("float64")
+        values = answers[column if column in answers else "prediction"]
+        if column not in answers and isinstance(label, (bool, str)):
+            values = values.astype(str) == str(label)
+        return values.to_numpy("float64")
 
     has_probabilities = hasattr(model, "predict_proba")
     return compute_output, f"probability of {label}" if has_probabilities else "prediction"
 
 
-def draw_background(champion: Reference, seed: int) -> pd.DataFrame:
+def draw_background(champion: Reference, seed: int, count: int = BACKGROUND) -> pd.DataFrame:
     """Return rows of the training, drawn by the seed."""
     rows = champion.rows
-    return rows.sample(min(BACKGROUND, len(rows)), random_state=seed).reset_index(drop=True)
+    return rows.sample(min(count, len(rows)), random_state=seed).reset_index(drop=True)
 
 
 def measure_importance(model: Any, champion: Reference, seed: int) -> pd.Series:
     """Return how much each input moves the model's answers on average, the largest first."""
-    rows = champion.rows.sample(min(ROWS, len(champion.rows)), random_state=seed + 1)
-    background, sizes = draw_background(champion, seed), []
+    background, rows = draw_background(champion, seed), draw_background(champion, seed + 1, ROWS)
+    sizes = []
     with threadpool_limits(1):  # threads cost more than they save while other processes compute
         for place, label in enumerate(predict_rows(model, rows)["prediction"].tolist()):
-            row = rows.iloc[[place]].reset_index(drop=True)
-            output, _ = make_output(model, label)
+            row, (output, _) = rows.iloc[[place]].reset_index(drop=True), make_output(model, label)
             sizes.append(np.abs(compute_shapley_values(output, row, background, seed, ORDERS)[1]))
     parts = pd.Series(np.mean(sizes, axis=0), index=rows.columns)
     return parts.sort_values(ascending=False, kind="stable")
@@ -125,9 +123,8 @@ def explain_logged_row(settings: Settings, request_id: str, place: int) -> None:
         raise ProjectError(f"{request_id}: a stand-in has answered it; no model says why")
     entry = find_promoting_decision(request.model_version)
     champion, model = load_reference(entry), load_registered_model(str(entry.version))
-    row = build_inputs(
-        [(request_id, request.time, inputs, answer)], to_logged_contract(champion.contract)
-    )
+    logged = [(request_id, request.time, inputs, answer)]
+    row = build_inputs(logged, to_logged_contract(champion.contract))
     difference = compare_answers(model, row, answer, request_id)
     explanation = explain_row(model, row, answer["prediction"], champion, settings.seed)
     print(f"{request_id}, row {place}, of {request.time:%Y-%m-%d %H:%M} UTC")
@@ -135,8 +132,7 @@ def explain_logged_row(settings: Settings, request_id: str, place: int) -> None:
     print(f"answered {answer['prediction']!r} by v{entry.version}; {again}\n")
     print(format_breakdown(explanation))
     plot_explanation(explanation)
-    print("\nEach line says what the model used, not what would change the world.")
-    print(f"See {PICTURE}")
+    print(f"\nEach line says what the model used, not what would change the world.\nSee {PICTURE}")
 
 
 def compare_answers(model: Any, row: pd.DataFrame, answer: Any, request_id: str) -> float:
@@ -175,8 +171,7 @@ def main(
     row: Annotated[int, typer.Option(help="which of its rows (default: the first)")] = 1,
 ) -> None:
     """Explain a logged prediction, or, without an id, the champion as a whole."""
-    settings = load_settings()
     if request:
-        explain_logged_row(settings, request, row)
+        explain_logged_row(load_settings(), request, row)
     else:
-        explain_champion(settings)
+        explain_champion(load_settings())

@@ -2,9 +2,7 @@
 
 The value of a feature is the score that is lost without it.  A model learns anew without the
 feature, from the same rows and with the same seed (leave one covariate out: Lei et al.,
-Distribution-Free Predictive Inference For Regression, 2018, section 6).  If that takes too long,
-the model stays and the feature is shuffled (Breiman, Random Forests, 2001, section 10).  Then two
-features that say the same both keep their value.
+Distribution-Free Predictive Inference For Regression, 2018, section 6).
 
 A feature without value still costs: it has to be delivered, logged and watched.  Two features that
 say the same show no value each, and together they may, so the report is only a reason to ask.
@@ -16,12 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import orjson
 import pandas as pd
-import typer
 from scipy.stats import t
 from threadpoolctl import threadpool_limits
 
@@ -53,15 +50,10 @@ from mlops_ladder.tracking import runs
 REPEATS = 5  # pairs of models, for the share of chance in the rows that they learn from
 PASSES, PLACES = 20, (5, 14)  # the 6th and 15th of 20 in order hold their median with 96 %
 BATCH = 1000  # rows that are answered in a pass
-QUICK = 2000  # rows for a model that is only timed
 FOLDER = Path("reports/features")
 TEMPLATE = Path(__file__).with_name("features.md.j2")
 ARTIFACT = "features/report.json"
-SECONDS = 600.0
-METHODS = {
-    True: f"ablation ({REPEATS} pairs of models learn from drawn rows, with and without each)",
-    False: f"permutation (each is shuffled {REPEATS} times, as learning anew takes too long)",
-}
+METHOD = f"ablation ({REPEATS} pairs of models learn from drawn rows, with and without each)"
 Report = dict[str, Any]
 
 
@@ -85,11 +77,6 @@ class Worth:
         if self.value.low > 0:
             return "valuable"
         return "harmful" if self.value.high < 0 else "no value shown"
-
-
-def is_ablation_too_slow(whole: Trained, seconds: float) -> bool:
-    """Return whether learning anew without each feature would take longer than that."""
-    return whole.seconds * REPEATS * (len(whole.contract.inputs()) + 1) > seconds
 
 
 def ignore_column(contract: Contract, name: str) -> Contract:
@@ -118,48 +105,31 @@ def draw_samples(whole: Trained) -> list[pd.DataFrame]:
     return [groups.sample(frac=1, replace=True, random_state=seed) for seed in seeds]
 
 
-def review_features(whole: Trained, ablated: bool) -> Iterator[Worth]:
-    """Yield the worth of each input of the model, by ablation or by permutation."""
+def review_features(whole: Trained) -> Iterator[Worth]:
+    """Yield the worth of each input of the model."""
     contract, settings = whole.contract, whole.settings
-    samples = draw_samples(whole) if ablated else []
-    quick = whole.train.sample(min(len(whole.train), QUICK), random_state=settings.seed)
-    quick = quick if quick[contract.target].nunique() > 1 else whole.train
     with threadpool_limits(1):  # both models of a pair have the same machine
-        full = [score_draws(whole, frame) for frame in predict_anew(whole, samples, contract)]
-        full = full or [score_draws(whole, whole.predictions)] * REPEATS
-        timed = fit_or_baseline(quick, contract, settings)
+        full, more = score_anew(whole, contract)
         for name in contract.inputs():
             less = ignore_column(contract, name)
-            frames = predict_anew(whole, samples, less) if ablated else shuffle(whole, name)
-            draws = [score_draws(whole, frame) for frame in frames]
-            value = estimate_loss(full, draws, settings.metric)
-            smaller = fit_or_baseline(quick, less, settings)
-            slower = measure_latency(whole, timed, smaller, less)
+            scores, fewer = score_anew(whole, less)
+            value = estimate_loss(full, scores, settings.metric)
+            slower = measure_latency(whole, more, fewer, less)
             missing = float(whole.train[name].isna().mean())
             yield Worth(name, value, slower, measure_logged_bytes(whole, name), missing)
 
 
-def predict_anew(
-    whole: Trained, samples: list[pd.DataFrame], contract: Contract
-) -> Iterator[pd.DataFrame]:
-    """Yield the answers on the held-out rows of a model of each sample, by this contract."""
-    for rows in samples:
-        model = fit_or_baseline(rows, contract, whole.settings)
-        yield predict_inputs(model, whole.holdout, contract)
+def score_anew(whole: Trained, contract: Contract) -> tuple[list[Draws], Any]:
+    """Return the held-out scores of models of samples, by this contract, and the last model.
 
-
-def shuffle(whole: Trained, name: str) -> Iterator[pd.DataFrame]:
-    """Yield the model's answers on the held-out rows with the values of a column shuffled."""
-    random = np.random.default_rng(whole.settings.seed)
-    for _ in range(REPEATS):
-        mixed = whole.holdout[name].sample(frac=1, random_state=random).array
-        yield predict_inputs(whole.model, whole.holdout.assign(**{name: mixed}), whole.contract)
-
-
-def score_draws(whole: Trained, answers: pd.DataFrame) -> Draws:
-    """Return the score of answers on the held-out rows, and on draws of them: always the same."""
-    settings = whole.settings
-    return bootstrap_scores(settings.metric, whole.truth, {"": answers}, settings.seed)[""]
+    Each score comes with draws of the held-out rows, the same ones for every model.
+    """
+    settings, scores, model = whole.settings, [], None
+    for rows in draw_samples(whole):
+        model = fit_or_baseline(rows, contract, settings)
+        answers = {"": predict_inputs(model, whole.holdout, contract)}
+        scores.append(bootstrap_scores(settings.metric, whole.truth, answers, settings.seed)[""])
+    return scores, model
 
 
 def estimate_loss(full: list[Draws], less: list[Draws], metric: str) -> Estimate:
@@ -192,11 +162,11 @@ def measure_latency(whole: Trained, more: Any, fewer: Any, less: Contract) -> Es
     rows = whole.holdout.sample(BATCH, replace=is_short, random_state=whole.settings.seed)
     differences = []
     for _ in range(PASSES):
-        ends = [time.perf_counter()]
-        for model, contract in ((more, whole.contract), (fewer, less)):
-            predict_inputs(model, rows, contract)
-            ends.append(time.perf_counter())
-        differences.append(1000 * ((ends[1] - ends[0]) - (ends[2] - ends[1])))
+        start = time.perf_counter()
+        predict_inputs(more, rows, whole.contract)
+        middle = time.perf_counter()
+        predict_inputs(fewer, rows, less)
+        differences.append(1000 * (2 * middle - start - time.perf_counter()))
     low, high = (sorted(differences)[place] for place in PLACES)
     return Estimate(float(np.median(differences)), low, high)
 
@@ -205,8 +175,7 @@ def measure_logged_bytes(whole: Trained, name: str) -> float:
     """Return the mean number of bytes of the column in a row of the prediction log."""
     rows = frame_to_rows(whole.holdout[[name]].head(BATCH))
     # One of the two braces stands for the comma.
-    sizes = [len(orjson.dumps(row, default=str)) - 1 for row in rows]
-    return float(np.mean(sizes))
+    return float(np.mean([len(orjson.dumps(row, default=str)) - 1 for row in rows]))
 
 
 def refit_champion(entry: Entry, settings: Settings) -> Trained:
@@ -235,10 +204,9 @@ def find_column_owners(settings: Settings) -> Mapping[str, str]:
     return owners | {"": ", ".join(dict.fromkeys(names)) or "nobody is named"}
 
 
-def build_report(entry: Entry, whole: Trained, worths: list[Worth], ablated: bool) -> Report:
+def build_report(entry: Entry, whole: Trained, worths: list[Worth]) -> Report:
     """Return the report as JSON can hold it, the most valuable feature first."""
     owners = find_column_owners(whole.settings)
-    order = sorted(worths, key=lambda worth: -worth.value.value)
     is_same = whole.version == entry.model_version
     changed_words = "; made again here from other data or code it is another model"
     return {
@@ -249,10 +217,10 @@ def build_report(entry: Entry, whole: Trained, worths: list[Worth], ablated: boo
         "differs": "" if is_same else changed_words,
         "metric": whole.settings.metric,
         "rows": len(whole.holdout),
-        "method": METHODS[ablated],
+        "method": METHOD,
         "features": [
             asdict(worth) | {"verdict": worth.verdict, "owner": owners.get(worth.name, owners[""])}
-            for worth in order
+            for worth in sorted(worths, key=lambda worth: -worth.value.value)
         ],
     }
 
@@ -267,9 +235,8 @@ def write_report(report: Report) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"v{report['version']}.md"
     values = {feature["name"]: feature["value"]["value"] for feature in report["features"]}
-    draw_breakdown(
-        pd.Series(values), f"{report['metric']} lost without it", path.with_suffix(".png")
-    )
+    title = f"{report['metric']} lost without it"
+    draw_breakdown(pd.Series(values), title, path.with_suffix(".png"))
     write_file_atomically(path, render_report(report))
     client = runs.connect_mlflow().MlflowClient()
     client.log_text(report["run_id"], json.dumps(report, ensure_ascii=False), ARTIFACT)
@@ -283,19 +250,14 @@ def collect_feature_evidence(_: Settings) -> dict[str, Report] | None:
     return {"features": dict(json.loads(text))} if text else None
 
 
-def main(
-    seconds: Annotated[float, typer.Option(help="how long learning anew may take")] = SECONDS,
-) -> None:
+def main() -> None:
     """Print the value and cost of each feature of the champion, and write the report."""
-    settings, entry = load_settings(), versions.read_state().champion
-    if not entry:
-        raise ProjectError("no version is champion: it has no features yet; run `make pipeline`")
-    whole = refit_champion(entry, settings)
-    ablated = not is_ablation_too_slow(whole, seconds)
-    worths = []
-    for worth in review_features(whole, ablated):
+    entry = versions.require_champion()
+    whole, worths = refit_champion(entry, load_settings()), []
+    count = len(whole.contract.inputs())
+    print(f"{REPEATS * (count + 1)} models learn, {whole.seconds:.1f} s each")
+    for worth in review_features(whole):
         worths.append(worth)
-        progress = f"{len(worths)}/{len(whole.contract.inputs())}"
-        print(f"{progress} {worth.name}: {worth.verdict}", flush=True)
-    report = build_report(entry, whole, worths, ablated)
+        print(f"{len(worths)}/{count} {worth.name}: {worth.verdict}", flush=True)
+    report = build_report(entry, whole, worths)
     print(f"\n{render_report(report)}\nWrote {write_report(report)}")

@@ -7,6 +7,7 @@ appendix D.
 
 import json
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -19,7 +20,7 @@ from pydantic import Field, field_validator, model_validator, ValidationError
 from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.markdown import escape_text
 from mlops_ladder.registry import versions
-from mlops_ladder.strict_model import StrictModel
+from mlops_ladder.strict_model import list_faults, StrictModel
 
 FOLDER = Path("incidents")
 TEMPLATE = FOLDER / "template.md"
@@ -73,13 +74,8 @@ def read_incident(path: Path) -> Incident:
             raise ProjectError(f"{path}: cannot be read: no facts between two lines --- at its top")
         return Incident(**yaml.safe_load(facts[1]))
     except ValidationError as error:
-        faults = []
-        for fault in error.errors():
-            key = f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: "
-            faults.append(
-                (key if fault["loc"] else "") + fault["msg"].removeprefix("Value error, ")
-            )
-        raise ProjectError(f"{path}: " + "\n  ".join([*faults, "correct the file"])) from error
+        faults = [*list_faults(error), "correct the file"]
+        raise ProjectError(f"{path}: " + "\n  ".join(faults)) from error
     except (OSError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ProjectError(f"{path}: cannot be read: {error}") from error
 
@@ -106,11 +102,9 @@ def make_file_name(title: str) -> str:
 
 def find_serving_version() -> str:
     """Return the champion's version; "" if there is none, or the registry does not answer."""
-    try:
-        champion = versions.read_state().champion
-    except ProjectError:
-        return ""
-    return str(champion.version) if champion else ""
+    with suppress(ProjectError):
+        return str(versions.require_champion().version)
+    return ""
 
 
 def open_incident(title: str, severity: Severity, now: datetime) -> Path:
@@ -127,9 +121,8 @@ def open_incident(title: str, severity: Severity, now: datetime) -> Path:
         "VERSION": json.dumps(find_serving_version()),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
-    write_file_atomically(
-        path, re.sub(rf"\b({'|'.join(facts)})\b", lambda word: facts[word[0]], template)
-    )
+    text = re.sub(rf"\b({'|'.join(facts)})\b", lambda word: facts[word[0]], template)
+    write_file_atomically(path, text)
     return path
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlops_ladder import ProjectError, raise_for_faults
+from mlops_ladder import ProjectError, raise_for_faults, read_text_if_exists
 from mlops_ladder.data import provenance
 from mlops_ladder.data.provenance import LOCK, run_git
 from mlops_ladder.data.reading import list_data_files
@@ -84,9 +84,8 @@ def link_approver(entry: history.Entry) -> Link:
     version, verdict = versions.version_from_entry(entry), entry.verdict or {}
     for vote in (vote for vote, faults in approval.judge_approvals(version, verdict) if not faults):
         return Link("approver", f"{vote.approver}, {vote.way}, {vote.time:%Y-%m-%d %H:%M} UTC")
-    if not approval.is_approval_needed(approval.read_policy()):
-        return Link("approver", "none is needed here")
-    return Link("approver", "none", "; ".join(approval.find_unapproved(version, verdict)))
+    faults = approval.find_unapproved(version, verdict)
+    return Link("approver", "none" if faults else "none is needed here", "; ".join(faults))
 
 
 def find_finished_run(entry: history.Entry) -> runs.Run | None:
@@ -147,9 +146,8 @@ def read_deployments() -> list[dict[str, Any]]:
 
     Raises ProjectError that names a line that is no deployment.
     """
-    lines = DEPLOYMENTS.read_text(encoding="utf-8").splitlines() if DEPLOYMENTS.exists() else []
     deployments = []
-    for number, text in enumerate(lines, start=1):
+    for number, text in enumerate(read_text_if_exists(DEPLOYMENTS).splitlines(), start=1):
         try:
             line = json.loads(text)
             if (line["environment"], line["result"]) == ("production", "deployed"):
@@ -178,10 +176,9 @@ def main(
     prediction: Annotated[str, typer.Argument(help="the X-Request-ID of a logged prediction")],
 ) -> None:
     """Show the chain.  Raise ProjectError that names each broken link."""
-    links = list(trace_request(load_settings(), prediction))
-    for link in links:
-        broken = f"  BROKEN: {link.broken}" if link.broken else ""
-        print(f"{link.name:10}  {link.target}{broken}")
-    faults = [f"{link.name}: {link.broken}" for link in links if link.broken]
+    faults = []
+    for link in list(trace_request(load_settings(), prediction)):
+        print(f"{link.name:10}  {link.target}{'  BROKEN: ' if link.broken else ''}{link.broken}")
+        faults += [f"{link.name}: {link.broken}"] if link.broken else []
     raise_for_faults("the chain is broken", faults)
     print("Every link holds.  Why it was answered so: make explain ID=…")

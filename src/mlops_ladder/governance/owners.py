@@ -14,18 +14,21 @@ OWNER = re.compile(r"@[\w.-]+(/[\w.-]+)*|[^@\s]+@[^@\s]+\.[^@\s]+")
 Rule = tuple[str, list[str]]
 
 
-def list_tracked_files(*options: str) -> list[str]:
-    """Return the files that git tracks.  End the program with git's message if it fails."""
+def list_repository_files(*options: str) -> list[str]:
+    """Return the files that git tracks, or that the options of `git ls-files` choose.
+
+    Ends the program with git's message if it fails.
+    """
     command = ["git", "ls-files", *options, "-z"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{OWNERS}: git cannot list the files: {done.stderr.strip()}")
+        sys.exit(f"git cannot list the files: {done.stderr.strip()}; run: git init")
     return [name for name in done.stdout.split("\0") if name]
 
 
 def match_pattern(pattern: str) -> list[str]:
     """Return the tracked files that a pattern matches."""
-    return list_tracked_files("--cached", "--ignored", f"--exclude={pattern}")
+    return list_repository_files("--cached", "--ignored", f"--exclude={pattern}")
 
 
 def parse_rules(text: str) -> list[Rule]:
@@ -36,7 +39,7 @@ def parse_rules(text: str) -> list[Rule]:
 
 def find_owners(rules: list[Rule]) -> dict[str, list[str]]:
     """Return the owners of each tracked file; none if no pattern matches it."""
-    owners: dict[str, list[str]] = {name: [] for name in list_tracked_files()}
+    owners: dict[str, list[str]] = {name: [] for name in list_repository_files()}
     for pattern, names in rules:
         owners |= dict.fromkeys(match_pattern(pattern), names)
     return owners
@@ -44,12 +47,10 @@ def find_owners(rules: list[Rule]) -> dict[str, list[str]]:
 
 def find_owner_faults(rules: list[Rule], owners: dict[str, list[str]]) -> list[str]:
     """Return a line for each fault."""
-    faults = [
-        f"{OWNERS}: {pattern}: {name!r} is no @name and no e-mail address"
-        for pattern, names in rules
-        for name in names
-        if not OWNER.fullmatch(name)
-    ]
+    pairs = [(pattern, name) for pattern, names in rules for name in names]
+    wrong = [(pattern, name) for pattern, name in pairs if not OWNER.fullmatch(name)]
+    message = "is no @name and no e-mail address"
+    faults = [f"{OWNERS}: {pattern}: {name!r} {message}" for pattern, name in wrong]
     unused = [pattern for pattern, _ in rules if not match_pattern(pattern)]
     faults += [f"{OWNERS}: {pattern}: fits no file" for pattern in unused]
     return faults + [f"{name}: nobody owns it" for name, names in owners.items() if not names]

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-REGISTER = Path("governance/risk.toml")
+from mlops_ladder import read_text_if_exists
+
+REGISTER, RULES = Path("governance/risk.toml"), Path("monitoring/alerts.yml")
 CLASSES = ("minimal", "limited", "high", "unacceptable")
 LEVELS = ("low", "medium", "high")
 Risk = dict[str, Any]
@@ -31,37 +33,26 @@ def read_risk_file(path: Path) -> dict[str, Any]:
         sys.exit(f"{path}: cannot be read: {error}")
 
 
-def read_text_or_nothing(path: str) -> str:
-    """Return the text of a file, "" if it is missing."""
-    return Path(path).read_text(encoding="utf-8") if Path(path).is_file() else ""
-
-
 def control_exists(kind: str, name: str) -> bool:
     """Return whether there is this test, this rule of an alert, or this setting of a gate."""
     if kind == "test":
         path, _, function = name.partition("::")
-        text = read_text_or_nothing(path)
-        return bool(re.search(rf"^def {re.escape(function)}\(", text, re.MULTILINE))
+        text, line = read_text_if_exists(Path(path)), rf"^def {re.escape(function)}\("
+        return bool(re.search(line, text, re.MULTILINE))
     if kind == "alert":
-        rule = rf"^\s*- alert: {re.escape(name)}$"
-        text = read_text_or_nothing("monitoring/alerts.yml")
-        return bool(re.search(rule, text, re.MULTILINE))
+        text, line = read_text_if_exists(RULES), rf"^\s*- alert: {re.escape(name)}$"
+        return bool(re.search(line, text, re.MULTILINE))
     section, _, key = name.partition(".")
-    if section == "questions":
-        settings = Path(f"config/{key}.toml")
-        return has_gate_check(key) and settings.is_file() and bool(read_risk_file(settings))
-    return key in read_risk_file(Path(f"config/{section}.toml")).get(section, {})
-
-
-def has_gate_check(name: str) -> bool:
-    """Return whether the project or the library has this check of the gate."""
-    own = any(Path("src").glob(f"*/checks/{name}.py"))
-    return own or files("mlops_ladder").joinpath("registry", "checks", f"{name}.py").is_file()
+    if section != "questions":
+        return key in read_risk_file(Path(f"config/{section}.toml")).get(section, {})
+    library, settings = files("mlops_ladder") / "registry/checks", Path(f"config/{key}.toml")
+    is_known = any(Path("src").glob(f"*/checks/{key}.py")) or (library / f"{key}.py").is_file()
+    return is_known and settings.is_file() and bool(read_risk_file(settings))
 
 
 def list_passed_tests() -> set[str]:
     """Return the tests that passed in the last run, as file::name."""
-    if not (report := read_text_or_nothing("reports/tests.xml")):
+    if not (report := read_text_if_exists(Path("reports/tests.xml"))):
         return set()
     return {
         f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '').split('[')[0]}"
@@ -75,8 +66,8 @@ def has_run(kind: str, name: str) -> bool:
     if kind == "test":
         return name in list_passed_tests()
     if kind == "alert":
-        return f"alertname: {name}" in read_text_or_nothing("monitoring/alerts_test.yml")
-    lines = read_text_or_nothing("promotions.jsonl").splitlines()
+        return f"alertname: {name}" in read_text_if_exists(Path("monitoring/alerts_test.yml"))
+    lines = read_text_if_exists(Path("promotions.jsonl")).splitlines()
     verdicts = [json.loads(line).get("verdict") or {} for line in lines if line]
     if not name.startswith("questions."):
         return bool(verdicts)
@@ -84,11 +75,10 @@ def has_run(kind: str, name: str) -> bool:
     return any(name.partition(".")[2] in answer for answer in answers)
 
 
-def list_controls(risk: Risk) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the name of each control of a risk."""
-    for control in risk.get("controls", []):
-        kind, _, name = str(control).partition(":")
-        yield kind.strip(), name.strip()
+def list_controls(risk: Risk) -> list[tuple[str, str]]:
+    """Return the kind and the name of each control of a risk."""
+    parts = (str(control).partition(":") for control in risk.get("controls", []))
+    return [(kind.strip(), name.strip()) for kind, _, name in parts]
 
 
 def find_control_faults(risk: Risk, strict: bool) -> Iterator[str]:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, UTC
 from pathlib import Path
@@ -33,12 +34,11 @@ Facts = dict[str, Any]
 
 def read_committed(commit: str, path: Path) -> str:
     """Return a file of a commit.  Raise ProjectError if this repository does not hold it."""
-    command = ["git", "show", f"{commit}:./{path.as_posix()}"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
+    text = provenance.run_git("show", f"{commit}:./{path.as_posix()}")
+    if text is None:
         fault = f"commit {commit[:12]} of the champion does not hold it; git fetch"
         raise ProjectError(f"{path}: {fault}")
-    return done.stdout.decode()
+    return text
 
 
 def export_libraries(commit: str) -> Facts:
@@ -81,7 +81,8 @@ def list_data(entry: history.Entry, settings: Settings) -> Iterator[Facts]:
     for name, source in read_declared_sources(entry, settings).items():
         owner = {"organization": {"name": source.get("owner") or sources.UNKNOWN}}
         for path, about in source.get("files", {}).items():
-            if Path(path).match(pattern) or path.startswith(pattern.rstrip("/") + "/"):
+            if sources.feeds_training(path, settings) or path.startswith(pattern.rstrip("/") + "/"):
+                properties = {"origin": source.get("origin"), "rows": about.get("rows")}
                 yield {
                     "type": "data",
                     "bom-ref": f"data:{path}",
@@ -89,9 +90,7 @@ def list_data(entry: history.Entry, settings: Settings) -> Iterator[Facts]:
                     "hashes": list_hashes(about["sha256"]),
                     "licenses": [{"license": {"name": source.get("licence") or sources.UNKNOWN}}],
                     "data": [{"type": "dataset", "name": name, "governance": {"owners": [owner]}}],
-                    "properties": list_properties(
-                        origin=source.get("origin"), rows=about.get("rows")
-                    ),
+                    "properties": list_properties(**properties),
                 }
 
 
@@ -148,13 +147,11 @@ def build_sbom(entry: history.Entry, settings: Settings) -> Facts:
 
 def main() -> None:
     """Write the bill of materials of the champion."""
-    entry = versions.read_state().champion
-    if not entry:
-        raise ProjectError("no version is champion yet; run `make pipeline`")
+    entry = versions.require_champion()
     # It raises ProjectError if the bundle was changed.
     publishing.ensure_bundle(versions.version_from_entry(entry), entry.bundle)
     bill = build_sbom(entry, load_settings())
     write_file_atomically(OUT, json.dumps(bill, indent=1) + "\n")
-    kinds = [component["type"] for component in bill["components"]]
-    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    kinds = Counter(component["type"] for component in bill["components"])
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     print(f"{OUT}: of champion v{entry.version}: {counts}")

@@ -16,14 +16,14 @@ import tomlkit
 import typer
 
 from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
-from mlops_ladder.data import casting, datafile, validation
+from mlops_ladder.data import casting, datafile
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.data.sources import compute_sha256, read_sources, SOURCES, UNKNOWN
 from mlops_ladder.labelling import labels, queue
 from mlops_ladder.labelling.labels import Agreement, TABLE
 from mlops_ladder.labelling.queue import DISPUTED, QUEUE
-from mlops_ladder.monitoring.archive import Archive, to_logged_contract
+from mlops_ladder.monitoring.archive import Archive, complete_rows, to_logged_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import CONFIG, load_settings, Settings
 
@@ -32,16 +32,19 @@ CHECK = typer.Option("--check", help="has every label what it needs?")
 MARK = "labelled"  # after `_` it is read after the file that it joins: rows keep their numbers
 REQUIRED = ("annotator", "time")
 GUIDE = Path("docs/labelling.md")
+ABOUT: dict[str, Any] = {
+    "origin": "The prediction log, labelled here",
+    "restore": "ladder label --merge",
+    "labels": {"table": TABLE.as_posix()},
+}
 
 
 def read_agreement(settings: Settings, contract: Contract) -> Agreement:
     """Return what the labels come to, without those of rows that were forgotten."""
-    spread, rows = None, queue.read_rows()
+    spread, rows, target = None, queue.read_rows(), contract.target
     if settings.problem == "regression":
-        truth = casting.validate_and_cast(read_data(settings), contract, [contract.target])[
-            contract.target
-        ]
-        spread = float(truth.std())
+        truth = casting.validate_and_cast(read_data(settings), contract, [target])
+        spread = float(truth[target].std())
     counted = [label for label in labels.read_labels() if rows.get(label.row, True)]
     return labels.judge_labels(counted, settings.labels, spread)
 
@@ -49,11 +52,9 @@ def read_agreement(settings: Settings, contract: Contract) -> Agreement:
 def list_waiting(settings: Settings, agreement: Agreement) -> list[str]:
     """Return the queued rows that too few people have labelled."""
     votes, needed = labels.collect_votes(labels.read_labels()), settings.labels.annotators
-    return [
-        row
-        for row, inputs in queue.read_rows().items()
-        if inputs and len(votes.get(row, {})) < needed and row not in agreement.settled
-    ]
+    rows = [row for row, inputs in queue.read_rows().items() if inputs]
+    open_rows = [row for row in rows if row not in agreement.settled]
+    return [row for row in open_rows if len(votes.get(row, {})) < needed]
 
 
 def fill_queue(settings: Settings, contract: Contract) -> None:
@@ -71,9 +72,9 @@ def fill_queue(settings: Settings, contract: Contract) -> None:
     queue.write_sheets(QUEUE, names, settings.seed)
     reasons = Counter(line["why"] for line in lines)
     new = ", ".join(f"{count} {name}" for name, count in sorted(reasons.items())) or "none is new"
+    allowed = labels.build_answers(settings, contract).allowed
     print(f"{QUEUE}: {len(names)} rows ({new}), each for {settings.labels.annotators} people")
     print(f"{QUEUE.with_suffix('.json')}: the same rows as tasks for Label Studio")
-    allowed = labels.build_answers(settings, contract).allowed
     print(f"A label is {allowed}; {GUIDE} says when")
     print("Next: each labels a copy, alone; then: make label FILE=copy.csv BY=name")
 
@@ -88,9 +89,8 @@ def report_agreement(settings: Settings, agreement: Agreement) -> None:
         beyond = f"Agreement beyond chance on {agreement.shared} rows ({measure})"
         print(f"{beyond}: {agreement.value:.2f}")
         if not agreement.is_trusted(settings.labels):
-            print(
-                f"Below {settings.labels.agreement:g}: only rows that somebody decides are merged;"
-            )
+            least = f"Below {settings.labels.agreement:g}"
+            print(f"{least}: only rows that somebody decides are merged;")
             print(f"make {GUIDE} clearer, then label again with RELABEL=yes")
     for path in (DISPUTED, DISPUTED.with_suffix(".json")):
         path.unlink(missing_ok=True)
@@ -117,17 +117,12 @@ def write_settled_rows(settings: Settings, contract: Contract) -> tuple[Path, Ag
     agreement, data = read_agreement(settings, contract), settings.data
     if not agreement.settled:
         raise ProjectError(f"{TABLE}: no row is settled yet; `make label` fills the queue")
-    rows, as_logged = queue.read_rows(), to_logged_contract(contract)
+    rows, inputs, originals = queue.read_rows(), contract.inputs(), list_originals(settings)
     pairs = [(name, at) for at, name in enumerate(rows, start=1) if name in agreement.settled]
-    raw = pd.DataFrame([rows[name] for name, _ in pairs], columns=contract.inputs())
-    frame = casting.validate_and_cast(raw, as_logged, contract.inputs())
+    raw = pd.DataFrame([rows[name] for name, _ in pairs], columns=inputs)
+    frame = casting.validate_and_cast(raw, to_logged_contract(contract), inputs)
     frame[contract.target] = [agreement.settled[name] for name, _ in pairs]
-    originals = list_originals(settings)
-    datafile.add_ids(frame, pairs, originals, data, contract)
-    columns = contract.names("feature", "time", "target", "id", "group")
-    frame = casting.validate_and_cast(
-        frame, as_logged, columns, [validation.find_contract_violations]
-    )
+    frame = complete_rows(frame, pairs, originals, data, contract)
     merged, _ = datafile.choose_destination(data.path, MARK)
     unfinished = merged.with_name(f".{merged.name}.part")
     datafile.write_checked(frame, originals[0], unfinished, data, contract)
@@ -147,8 +142,7 @@ def merge_labels(settings: Settings, contract: Contract) -> None:
     is_same = new.exists() and compute_sha256(new) == compute_sha256(unfinished)
     document, like = tomlkit.parse(SOURCES.read_text("utf-8")), str(list_originals(settings)[0])
     original: Any = next((entry for entry in document.values() if like in entry["files"]), {})
-    about = {"origin": "The prediction log, labelled here", "restore": "ladder label --merge"}
-    source = datafile.describe_source(original, **about, labels={"table": TABLE.as_posix()})
+    source = datafile.describe_source(original, **ABOUT)
     count, disputed = len(agreement.settled), len(agreement.disputed)
     source["files"][str(new)] = {"sha256": compute_sha256(unfinished), "rows": count}
     document[new.stem] = source
@@ -217,7 +211,7 @@ def main(  # pylint: disable=too-many-arguments,too-many-positional-arguments  #
     """Fill the queue, or import labels, or merge settled rows, or check."""
     settings, contract = load_settings(), read_contract()
     if take_in:
-        source, answers = labels.DECIDED if decide else labels.QUEUED, None
+        source = labels.DECIDED if decide else labels.QUEUED
         answers = labels.build_answers(settings, contract)
         new = labels.import_labels(Path(take_in), by, source, answers, relabel)
         people = ", ".join(sorted({label.annotator for label in new})) or "nobody"

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import datetime, UTC
 from itertools import combinations
 from pathlib import Path
@@ -17,6 +17,7 @@ from statistics import median_low, variance
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
 from mlops_ladder import problem, ProjectError, raise_for_faults, write_file_atomically
@@ -62,8 +63,8 @@ def read_labels() -> list[Label]:
 def add_labels(new: list[Label]) -> None:
     """Add these labels at the end of the table."""
     text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerows([FIELDS, *map(astuple, [*read_labels(), *new])])
+    rows = map(astuple, [*read_labels(), *new])
+    csv.writer(text, lineterminator="\n").writerows([FIELDS, *rows])
     write_file_atomically(TABLE, text.getvalue())
 
 
@@ -98,11 +99,10 @@ def list_classes(settings: Settings, contract: Contract) -> list[str]:
     """Return the classes of the contract, else of the data; none for a number."""
     if settings.problem == "regression":
         return []
-    if classes := contract.columns[contract.target].categories:
+    target = contract.target
+    if classes := contract.columns[target].categories:
         return classes
-    truth = validate_and_cast(problem.read_data(settings), contract, [contract.target])[
-        contract.target
-    ]
+    truth = validate_and_cast(problem.read_data(settings), contract, [target])[target]
     return sorted(map(str, truth.dropna().unique()))
 
 
@@ -297,43 +297,33 @@ def judge_labels(labels: list[Label], settings: Labels, spread: float | None = N
     """
     votes, decided = collect_votes(labels), collect_decisions(labels)
     complete = {row: given for row, given in votes.items() if len(given) >= settings.annotators}
-    differing = {row for row, given in complete.items() if is_disputed(given, settings, spread)}
+    agreed = {row: find_consensus(given, settings, spread) for row, given in complete.items()}
+    disputed = {row for row, label in agreed.items() if label is None} - decided.keys()
     value = compute_alpha(votes) if spread is not None else compute_kappa(votes)
-    disputed = {row: complete[row] for row in differing - decided.keys()}
     shared = sum(len(given) > 1 for given in votes.values())
-    agreement = Agreement(decided, disputed, value, shared)
+    agreement = Agreement(decided, {row: complete[row] for row in disputed}, value, shared)
     if not agreement.is_trusted(settings):
         return agreement
-    agreed = {
-        row: merge_votes(given, spread) for row, given in complete.items() if row not in differing
-    }
-    return Agreement(agreed | decided, disputed, value, shared)
+    settled = {row: label for row, label in agreed.items() if label is not None}
+    return replace(agreement, settled=settled | decided)
 
 
-def is_disputed(labels: dict[str, str], settings: Labels, spread: float | None) -> bool:
-    """Return whether people gave different labels to a row."""
+def find_consensus(labels: dict[str, str], settings: Labels, spread: float | None) -> str | None:
+    """Return the label that people agree on: of numbers the middle one; None in a dispute."""
     if spread is None:
-        return len(set(labels.values())) > 1
-    numbers = [float(label) for label in labels.values()]
-    return max(numbers) - min(numbers) > settings.tolerance * spread
-
-
-def merge_votes(labels: dict[str, str], spread: float | None) -> str:
-    """Return the label that people agree on: of numbers the middle one, as it was written."""
-    if spread is None:
-        return next(iter(labels.values()))
+        return next(iter(labels.values())) if len(set(labels.values())) == 1 else None
     by_number = {float(label): label for label in labels.values()}
+    if max(by_number) - min(by_number) > settings.tolerance * spread:
+        return None
     return by_number[median_low(map(float, labels.values()))]
 
 
 def compute_kappa(votes: Votes) -> float:
     """Return the agreement on classes beyond chance; 1 if people never differ."""
-    people = sorted({who for given in votes.values() for who in given})
-    kappas, weights = [], []
-    for pair in combinations(people, 2):
-        both = [[row[who] for who in pair] for row in votes.values() if set(pair) <= row.keys()]
-        if both:
-            first, second = zip(*both, strict=True)
+    table, kappas, weights = pd.DataFrame.from_dict(votes, orient="index"), [], []
+    for pair in combinations(table.columns.sort_values(), 2):
+        if len(both := table[[*pair]].dropna()):
+            first, second = (both[who].tolist() for who in pair)
             kappas.append(1.0 if first == second else cohen_kappa_score(first, second))
             weights.append(len(both))
     return float(np.average(kappas, weights=weights)) if kappas else float("nan")

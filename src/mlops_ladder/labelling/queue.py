@@ -86,12 +86,8 @@ def draw_rows(
     drawn: dict[str, Inputs] = {}
     for name, time, row, _ in read_logged_rows(archive, numbers):
         if name in chosen and name not in drawn:
-            drawn[name] = {
-                "row": name,
-                "why": chosen[name],
-                "time": time,
-                "inputs": {column: row.get(column) for column in contract.inputs()},
-            }
+            inputs = {column: row.get(column) for column in contract.inputs()}
+            drawn[name] = {"row": name, "why": chosen[name], "time": time, "inputs": inputs}
     return [drawn[name] for name in chosen]
 
 
@@ -160,16 +156,15 @@ def write_sheets(
         seed: The seed of their order, which tells nothing.
         given: The labels of rows in dispute.
     """
-    rows, given = read_rows(), given or {}
+    rows = read_rows()
     columns = list(dict.fromkeys(column for name in names for column in rows[name]))
-    more = ["labels given"] if given else []
-    table, tasks = [["row", *columns, *more, "label", "note"]], []
+    head = [*columns, "labels given"] if given else columns
+    table, tasks = [["row", *head, "label", "note"]], []
     for name in Random(seed).sample(names, len(names)):
-        cells = [escape_formula(value) for value in (name, *map(rows[name].get, columns))]
-        labels = [given[name]] if given else []
-        table.append([*cells, *labels, "", ""])
-        lines = [f"{column}: {rows[name].get(column)}" for column in columns]
-        lines += [f"labels given: {labels[0]}"] if labels else []
+        cells = rows[name] | ({"labels given": given[name]} if given else {})
+        safe = [escape_formula(value) for value in (name, *map(rows[name].get, columns))]
+        table.append([*safe, *([given[name]] if given else []), "", ""])
+        lines = [f"{column}: {cells.get(column)}" for column in head]
         tasks.append({"data": {"row": name, "text": "\n".join(lines)}})
     write_csv(path, table)
     write_tasks(path.with_suffix(".json"), tasks)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from mlops_ladder.maturity import Check, CHECKS, Unknown, USES
+from mlops_ladder.maturity.capabilities import read_capabilities
 from mlops_ladder.maturity.code import find_hollow_files
 from mlops_ladder.maturity.repository import is_own_data, Repository
 from mlops_ladder.maturity.signs import load_checks
@@ -172,8 +173,8 @@ def list_unread(repository: Repository) -> list[str]:
 
 def concerns(repository: Repository, entry: dict[str, Any]) -> bool:
     """Return whether a capability applies to a repository by its answers; without any, it does."""
-    question = {"people": "affects_people", "cloud": "cloud"}.get(entry["if"], "")
-    return repository.answers.get(question) not in ("no", "none")
+    excluded = read_capabilities()["conditions"].get(entry["if"], {})
+    return not repository.answers.items() & excluded.items()
 
 
 def read_claim(repository: Repository) -> int | None:

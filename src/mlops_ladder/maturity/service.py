@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.sandbox import Copy
 
 START_TIMEOUT_S, STOP_TIMEOUT_S = 90, 40
@@ -88,24 +89,21 @@ def find_free_port() -> int:
 
 def start_process(copy: Copy, log: str, *command: str, **variables: str) -> Process:
     """Start a command in the copy in its own session, with its output in a file."""
+    options: Any = {"cwd": copy.root, "env": copy.environment | variables}
     with (copy.root / log).open("wb") as file:
-        return subprocess.Popen(
-            command,
-            cwd=copy.root,
-            env=copy.environment | variables,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
+        options |= {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
+        return subprocess.Popen(command, start_new_session=True, **options)
 
 
 @contextmanager
 def run_service(copy: Copy) -> Iterator[Service]:
     """Run `make serve` on a free port; yield the service when it answers, or at the timeout.
 
-    It logs into the copy, independent of the settings.  It is always ended.
+    It logs into the copy, independent of the settings.  It is always ended.  Raises Unknown if the
+    project has no service.
     """
+    if copy.original.answers.get("serve") == "batch":
+        raise Unknown("this project has no service")
     port, own = find_free_port(), f"{copy.package.name.upper()}_SERVING__"
     settings = {f"{own}HOST": "127.0.0.1", f"{own}PORT": str(port), f"{own}POLL_SECONDS": "0.2"}
     settings[f"{own}PREDICTION_LOG_URL"] = "sqlite:///predictions.db"

@@ -80,16 +80,34 @@ def compute_importance(trained: Trained) -> pd.Series:
 def draw_figures(trained: Trained) -> dict[str, Figure]:
     """Return plots of the held-out rows by file name."""
     figures = {"importance.png": draw_importance(trained)}
+    truth, predicted = trained.truth, trained.predictions["prediction"]
     if trained.settings.problem == "regression":
-        figures["predicted.png"] = draw_errors(trained, "actual_vs_predicted")
-        figures["residuals.png"] = draw_errors(trained, "residual_vs_predicted")
+        kinds = {"predicted.png": "actual_vs_predicted", "residuals.png": "residual_vs_predicted"}
+        for name, kind in kinds.items():
+            options: Any = {"kind": kind, "scatter_kwargs": {"s": 6, "alpha": 0.4}}
+            figures[name] = draw_display(PredictionErrorDisplay, truth, predicted, **options)
         return figures
-    figures["confusion.png"] = draw_confusion(trained)
-    if trained.predictions.shape[1] == 3 and trained.truth.nunique() == 2:
-        bins = {"n_bins": 10, "strategy": "quantile"}
-        figures["roc.png"] = draw_curve(trained, RocCurveDisplay, plot_chance_level=True)
-        figures["calibration.png"] = draw_curve(trained, CalibrationDisplay, **bins)
+    has_numbers = truth.nunique() <= MAX_CLASSES_WITH_NUMBERS
+    options = {"include_values": has_numbers, "colorbar": not has_numbers, "values_format": "d"}
+    options |= {"cmap": "Blues", "xticks_rotation": "vertical"}
+    words = truth.astype(str), predicted.astype(str)
+    figures["confusion.png"] = draw_display(ConfusionMatrixDisplay, *words, **options)
+    if trained.predictions.shape[1] == 3 and truth.nunique() == 2:
+        probability = trained.predictions.iloc[:, -1]
+        label = str(probability.name).removeprefix("probability_")
+        curve = words[0] == label, probability
+        options = {"name": label, "plot_chance_level": True}
+        figures["roc.png"] = draw_display(RocCurveDisplay, *curve, **options)
+        options = {"name": label, "n_bins": 10, "strategy": "quantile"}
+        figures["calibration.png"] = draw_display(CalibrationDisplay, *curve, **options)
     return figures
+
+
+def draw_display(display: Any, *values: pd.Series, **options: Any) -> Figure:
+    """Return a plot of true and predicted values by one of scikit-learn's displays."""
+    figure = create_figure(6, 4.5)
+    display.from_predictions(*values, ax=figure.subplots(), **options)
+    return figure
 
 
 def draw_importance(trained: Trained) -> Figure:
@@ -100,34 +118,4 @@ def draw_importance(trained: Trained) -> Figure:
     axes.barh([str(name)[:30] for name in importance.index], importance.to_numpy())
     label = f"loss of {trained.settings.metric} when shuffled"
     axes.set(title="Permutation importance", xlabel=label)
-    return figure
-
-
-def draw_errors(trained: Trained, kind: str) -> Figure:
-    """Return a plot of predicted numbers against true ones, or of the differences."""
-    figure = create_figure(6, 4.5)
-    options = {"kind": kind, "ax": figure.subplots(), "scatter_kwargs": {"s": 6, "alpha": 0.4}}
-    predicted = trained.predictions["prediction"]
-    PredictionErrorDisplay.from_predictions(trained.truth, predicted, **options)
-    return figure
-
-
-def draw_confusion(trained: Trained) -> Figure:
-    """Return the confusion matrix in rows; without numbers if there are many classes."""
-    figure = create_figure(6, 4.5)
-    truth, predicted = trained.truth.astype(str), trained.predictions["prediction"].astype(str)
-    has_numbers = truth.nunique() <= MAX_CLASSES_WITH_NUMBERS
-    options: dict[str, Any] = {"values_format": "d", "cmap": "Blues", "xticks_rotation": "vertical"}
-    options |= {"include_values": has_numbers, "colorbar": not has_numbers}
-    ConfusionMatrixDisplay.from_predictions(truth, predicted, ax=figure.subplots(), **options)
-    return figure
-
-
-def draw_curve(trained: Trained, display: Any, **options: Any) -> Figure:
-    """Return a plot of the second class's probability by one of scikit-learn's displays."""
-    figure = create_figure(6, 4.5)
-    probability = trained.predictions.iloc[:, -1]
-    label = str(probability.name).removeprefix("probability_")
-    truth = trained.truth.astype(str) == label
-    display.from_predictions(truth, probability, ax=figure.subplots(), name=label, **options)
     return figure

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite, nan
 
 import numpy as np
@@ -66,10 +67,8 @@ def bootstrap_scores(
     part = np.arange(rows)
     if rows < len(truth):
         part = random.choice(len(truth), rows, replace=False)
-    scorers = {
-        name: make_scorer(metric, truth.iloc[part], predicted.iloc[part])
-        for name, predicted in predictions.items()
-    }
+    some, tables = truth.iloc[part], predictions.items()
+    scorers = {name: make_scorer(metric, some, table.iloc[part]) for name, table in tables}
     draws = np.empty((len(scorers), resamples))
     with threadpool_limits(1):  # threads cost more than they save on a sum of some thousand numbers
         for column in range(resamples):
@@ -86,9 +85,8 @@ def make_scorer(metric: str, truth: pd.Series, predicted: pd.DataFrame) -> Score
         return make_weighted_roc_auc(truth, predicted.filter(regex="^probability_"))
     if metric in METRICS["classification"]:
         hit = (truth == predicted["prediction"]).to_numpy(dtype="float64")
-        return make_weighted_accuracy(
-            hit, truth.factorize()[0] if metric == "balanced_accuracy" else 0 * hit
-        )
+        groups = truth.factorize()[0] if metric == "balanced_accuracy" else np.zeros_like(hit, int)
+        return partial(compute_weighted_accuracy, hit, groups)
     error = (truth - predicted["prediction"]).to_numpy(dtype="float64")
     if metric == "mae":
         error = np.abs(error)
@@ -96,29 +94,20 @@ def make_scorer(metric: str, truth: pd.Series, predicted: pd.DataFrame) -> Score
     error = error**2
     if metric == "rmse":
         return lambda times: float(np.sqrt(times @ error / times.sum()))
-    return make_weighted_r2(truth.to_numpy(dtype="float64"), error)
+    return partial(compute_weighted_r2, truth.to_numpy(dtype="float64"), error)
 
 
-def make_weighted_r2(answers: np.ndarray, error: np.ndarray) -> Scorer:
-    """Return a function from draw counts to R²; NaN if the targets are all equal."""
-
-    def scored(times: np.ndarray) -> float:
-        away = answers - np.average(answers, weights=times)
-        spread = times @ away**2
-        return float(1 - times @ error / spread) if spread > 1e-9 * (answers @ answers) else nan
-
-    return scored
+def compute_weighted_r2(answers: np.ndarray, error: np.ndarray, times: np.ndarray) -> float:
+    """Return R² for draw counts of the rows; NaN if the targets are all equal."""
+    away = answers - np.average(answers, weights=times)
+    spread = times @ away**2
+    return float(1 - times @ error / spread) if spread > 1e-9 * (answers @ answers) else nan
 
 
-def make_weighted_accuracy(hit: np.ndarray, groups: np.ndarray) -> Scorer:
-    """Return a function from draw counts to the share of hits, averaged over drawn groups."""
-    groups = groups.astype("int64")
-
-    def scored(times: np.ndarray) -> float:
-        drawn = np.bincount(groups, times)
-        return float(np.mean(np.bincount(groups, times * hit)[drawn > 0] / drawn[drawn > 0]))
-
-    return scored
+def compute_weighted_accuracy(hit: np.ndarray, groups: np.ndarray, times: np.ndarray) -> float:
+    """Return the share of hits for draw counts of the rows, averaged over drawn groups."""
+    drawn = np.bincount(groups, times)
+    return float(np.mean(np.bincount(groups, times * hit)[drawn > 0] / drawn[drawn > 0]))
 
 
 def make_weighted_roc_auc(truth: pd.Series, probabilities: pd.DataFrame) -> Scorer:

@@ -49,13 +49,11 @@ def compute_exact_values(worth: np.ndarray, masks: np.ndarray) -> tuple[float, n
     `worth` has an entry for every coalition, (2 ** columns,), and `masks` its known features.
     """
     count = masks.shape[1]
-    sizes = masks.sum(axis=1)
-    weight = np.array(
-        [1 / (count * comb(count - 1, size)) if size < count else 0 for size in sizes]
-    )
+    weights = [1 / (count * comb(count - 1, size)) for size in range(count)]
+    weight = np.array([*weights, 0])[masks.sum(axis=1)]
     places = np.arange(len(masks))
-    gains = [weight * (worth[places | 1 << feature] - worth) for feature in range(count)]
-    values = [float(gains[feature][~masks[:, feature]].sum()) for feature in range(count)]
+    # A coalition that has the feature already gains nothing.
+    values = [weight @ (worth[places | 1 << feature] - worth) for feature in range(count)]
     return float(worth[0]), np.array(values)
 
 
@@ -65,9 +63,7 @@ def draw_coalition_paths(count: int, orders: int, random: np.random.Generator) -
     for _ in range(orders):
         order = random.permutation(count)
         for way in (order, order[::-1]):
-            place = np.empty(count, dtype="int64")
-            place[way] = np.arange(count)
-            paths.append(place[None, :] < np.arange(count + 1)[:, None])
+            paths.append(np.argsort(way)[None, :] < np.arange(count + 1)[:, None])
     return np.concatenate(paths)
 
 

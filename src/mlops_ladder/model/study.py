@@ -1,7 +1,8 @@
 """The study of a search: chooses the next parameters.  The only file that imports optuna."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from mlops_ladder import plugins, problem, ProjectError
@@ -13,10 +14,11 @@ from mlops_ladder.settings import Settings
 MIN_RANDOM_TRIALS = 3  # trials at random before the sampler uses the scores so far
 
 
-class SerialExecutor:  # pylint: disable=too-few-public-methods  # an executor only maps
+@dataclass
+class SerialExecutor:
     """Calls a function on many items, one after the other, in this process."""
 
-    batch_size = 1  # trials of a search that are chosen before the first of them is scored
+    batch_size: int = 1  # trials of a search that are chosen before the first of them is scored
 
     def map(self, function: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
         """Return the results by the order of the items; `more` are further arguments."""
@@ -52,11 +54,10 @@ class Study:
         spaces = settings.tuning.space.items()
         self.space = {name: build_distribution(name, space) for name, space in spaces}
         self.start = {name: params[name] for name in self.space}
+        sampler = optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=MIN_RANDOM_TRIALS)
         self.study = optuna.create_study(
             direction="minimize" if settings.metric in LOWER_IS_BETTER else "maximize",
-            sampler=optuna.samplers.TPESampler(
-                seed=settings.seed, n_startup_trials=MIN_RANDOM_TRIALS
-            ),
+            sampler=sampler,
         )
 
     def ask(self) -> dict[str, Any]:
@@ -66,11 +67,8 @@ class Study:
     def tell(self, params: dict[str, Any], score: float) -> None:
         """Add a scored trial, unless its score is undefined or the space lacks its parameters."""
         options: Any = {"params": params, "distributions": self.space, "value": score}
-        try:
-            trial = self.optuna.trial.create_trial(**options)
-        except (TypeError, ValueError):
-            return
-        self.study.add_trial(trial)
+        with suppress(TypeError, ValueError):
+            self.study.add_trial(self.optuna.trial.create_trial(**options))
 
 
 def build_distribution(name: str, space: Space) -> Any:

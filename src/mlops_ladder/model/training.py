@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from mlops_ladder import plugins, ProjectError
 from mlops_ladder.data.casting import RowCheck, validate_and_cast
 from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.data.remote import refresh_snapshot
 from mlops_ladder.model.artifacts import compute_digest
 from mlops_ladder.model.prediction import compute_scores, METRICS, MODEL, predict_rows, save_model
 from mlops_ladder.problem import build_model, read_data
@@ -22,12 +23,8 @@ from mlops_ladder.settings import load_settings, Settings
 MIN_ROWS = 5
 MAX_REPEATED_SHARE = 0.5  # above, rows are numbered: else all equal rows would be on one side
 THREADS_MIN_ROWS = 100_000  # on fewer, threads cost more than they save on a busy machine
-EXPECTATION_FIELDS = {
-    "categories",
-    "enforce",
-    "missing",
-    "range",
-}  # of a column; they change no prediction
+# Of a column: they change no prediction.
+EXPECTATION_FIELDS = {"categories", "enforce", "missing", "range"}
 
 
 @dataclass(frozen=True)
@@ -196,6 +193,7 @@ def main() -> None:
     """Train on the data of `config.toml`, print the held-out scores and save the model."""
     settings, contract = load_settings(), read_contract()
     print(settings.about.question or f"Predicting {contract.target}")
+    refresh_snapshot(settings.data.path)
     frame = read_data(settings)
     print(f"Read {len(frame):,} rows from {settings.data.path}; training ...", flush=True)
     checks = plugins.get_implementations("find_violations")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -18,26 +18,39 @@ import pandas as pd
 import sqlalchemy as sql
 
 from mlops_ladder import project, ProjectError
+from mlops_ladder.data import datafile
 from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.serving.store import delete_linked, pair_rows, TABLE
+from mlops_ladder.data.validation import find_contract_violations
+from mlops_ladder.serving.store import delete_linked, pair_rows, raise_as_project_error, TABLE
+from mlops_ladder.settings import Data
 
 BATCH = 5_000  # rows that are in memory at a time
 MAX_PARAMETERS = 1_000  # of one query: every database takes as many
 CHUNK = 20_000  # rows that become a data frame at a time: plain Python objects take ten times more
-DRIFT = sql.Table(
+LoggedRow = tuple[str, datetime, dict[str, Any], dict[str, Any]]  # request, time, inputs, answer
+
+
+def make_verdict_table(name: str, *columns: sql.Column[Any]) -> sql.Table:
+    """Return a table of verdicts: each has the time, the model, the number of rows, and these."""
+    return sql.Table(
+        name,
+        sql.MetaData(),
+        sql.Column("id", sql.Integer, primary_key=True),
+        sql.Column("time", sql.DateTime(timezone=True), nullable=False, index=True),
+        sql.Column("model_version", sql.String(64), nullable=False),
+        sql.Column("rows", sql.Integer, nullable=False),
+        *columns,
+    )
+
+
+DRIFT = make_verdict_table(
     "drift",
-    sql.MetaData(),
-    sql.Column("id", sql.Integer, primary_key=True),
-    sql.Column("time", sql.DateTime(timezone=True), nullable=False, index=True),
-    sql.Column("model_version", sql.String(64), nullable=False),
-    sql.Column("rows", sql.Integer, nullable=False),
     sql.Column("column", sql.Text, nullable=False),
     sql.Column("p", sql.Float, nullable=False),
     sql.Column("effect", sql.Float, nullable=False),
     sql.Column("drifted", sql.Boolean, nullable=False),
 )
-LoggedRow = tuple[str, datetime, dict[str, Any], dict[str, Any]]  # request, time, inputs, answer
 
 
 class NoLog(ProjectError):
@@ -48,14 +61,13 @@ class NoLog(ProjectError):
 class Change:
     """A logged request that loses rows: its number and id, which rows, and the rows that stay.
 
-    Rows count from 1.
+    Rows count from 1.  Each that stays is a pair of inputs and answer.
     """
 
     number: int
     request_id: str
     gone: list[int]
-    inputs: list[Any]
-    output: list[Any]
+    kept: list[tuple[Any, Any]]
 
 
 class Archive:
@@ -76,9 +88,8 @@ class Archive:
         with raise_as_project_error("the database cannot be read"):
             has_log = sql.inspect(self._engine).has_table(TABLE.name)
         if not has_log:
-            raise NoLog(
-                "serving.prediction_log_url: the database holds no prediction log; is it the one?"
-            )
+            reason = "the database holds no prediction log; is it the one?"
+            raise NoLog(f"serving.prediction_log_url: {reason}")
 
     def __enter__(self) -> Self:
         return self
@@ -95,11 +106,9 @@ class Archive:
             max_rows: Whole requests are taken until they hold so many rows.
         """
         table, newest, total = TABLE.c, [], 0
-        condition = table.time >= since
-        if version:
-            condition &= table.model_version == version
-        query = sql.select(table.id, table.rows).order_by(table.id.desc())
-        for number, rows in self._read(query.where(condition)):
+        query = sql.select(table.id, table.rows).where(table.time >= since)
+        query = query.where(table.model_version == version) if version else query
+        for number, rows in self._read(query.order_by(table.id.desc())):
             if total >= max_rows:
                 break
             newest.append((number, rows))
@@ -121,17 +130,26 @@ class Archive:
             raise ProjectError(f"{request_id}: {reason}")
         return requests[0]
 
-    def read_traffic(self, since: datetime) -> Iterator[Sequence[Any]]:
-        """Yield time, model version, rows and milliseconds of each request to any model."""
+    def read_traffic(self, since: datetime) -> pd.DataFrame:
+        """Return `time`, `version`, `rows` and `ms` of each request to any model since then.
+
+        Raises ProjectError if there is none.
+        """
         table = TABLE.c
         query = sql.select(table.time, table.model_version, table.rows, table.latency_ms)
-        return self._read(query.where(table.time >= since).order_by(table.id))
+        requests = self._read(query.where(table.time >= since).order_by(table.id))
+        traffic = pd.DataFrame(requests, columns=["time", "version", "rows", "ms"])
+        if traffic.empty:
+            reason = f"no request since {since:%Y-%m-%d %H:%M} UTC"
+            raise ProjectError(f"the prediction log: {reason}; run `make serve` and ask it")
+        return traffic.assign(time=pd.to_datetime(traffic["time"], utc=True))
 
     def add_verdicts(self, verdicts: Iterable[dict[str, Any]], table: sql.Table = DRIFT) -> None:
-        """Store these verdicts: on drift, or those of another table."""
+        """Store these verdicts in a table, by its columns: on drift, or another one."""
+        names = table.c.keys()[1:]
         with self._engine.begin() as connection:
             table.create(connection, checkfirst=True)
-            if rows := list(verdicts):
+            if rows := [{name: verdict[name] for name in names} for verdict in verdicts]:
                 connection.execute(sql.insert(table), rows)
 
     def read_verdicts(self, since: datetime, table: sql.Table = DRIFT) -> list[dict[str, Any]]:
@@ -147,11 +165,11 @@ class Archive:
         columns = TABLE.c.id, TABLE.c.request_id, TABLE.c.inputs, TABLE.c.output
         for number, name, inputs, output in self._read(sql.select(*columns).order_by(TABLE.c.id)):
             lines = pair_rows(name, inputs, output)
-            gone = [place for place, (row, _) in enumerate(lines, start=1) if belongs(row)]
-            if gone:
-                kept = [line for place, line in enumerate(lines, start=1) if place not in gone]
-                rows, answers = [row for row, _ in kept], [answer for _, answer in kept]
-                changes.append(Change(number, name, gone, rows, answers))
+            is_gone = [belongs(row) for row, _ in lines]
+            if any(is_gone):
+                gone = [place for place, mark in enumerate(is_gone, start=1) if mark]
+                kept = [line for line, mark in zip(lines, is_gone, strict=True) if not mark]
+                changes.append(Change(number, name, gone, kept))
         return changes
 
     def apply_changes(self, changes: Sequence[Change]) -> None:
@@ -161,18 +179,15 @@ class Archive:
         """
         with self._vacuum_after() as connection:
             for change in changes:
-                values = {
-                    "request_id": uuid4().hex,
-                    "inputs": orjson.dumps(change.inputs).decode(),
-                    "output": orjson.dumps(change.output).decode(),
-                    "rows": len(change.inputs),
-                }
-                this = TABLE.c.id == change.number
-                update = sql.update(TABLE).where(this).values(values)
-                connection.execute(update if change.inputs else sql.delete(TABLE).where(this))
-            names = [change.request_id for change in changes]
-            for first in range(0, len(names), MAX_PARAMETERS):
-                delete_linked(connection, names=names[first : first + MAX_PARAMETERS])
+                inputs, output = (
+                    orjson.dumps([line[side] for line in change.kept]).decode() for side in (0, 1)
+                )
+                values = {"inputs": inputs, "output": output, "rows": len(change.kept)}
+                update = sql.update(TABLE).values(values | {"request_id": uuid4().hex})
+                statement = update if change.kept else sql.delete(TABLE)
+                connection.execute(statement.where(TABLE.c.id == change.number))
+            for names in split_values(change.request_id for change in changes):
+                delete_linked(connection, names=names)
 
     def delete_before(self, time: datetime) -> tuple[int, int]:
         """Delete the requests from before that time.  Return how many, and how many are left."""
@@ -200,21 +215,15 @@ class Archive:
 
     def _read_in(self, query: Any, column: Any, values: Iterable[Any]) -> Iterator[Any]:
         """Yield the rows in which the column has one of these values, some values at a time."""
-        unique = list(dict.fromkeys(values))
-        for first in range(0, len(unique), MAX_PARAMETERS):
-            yield from self._read(query.where(column.in_(unique[first : first + MAX_PARAMETERS])))
+        for part in split_values(dict.fromkeys(values)):
+            yield from self._read(query.where(column.in_(part)))
 
 
-@contextmanager
-def raise_as_project_error(reason: str, way_out: str = "") -> Iterator[None]:
-    """Raise an error of the database as ProjectError, with the first line of its message."""
-    try:
-        yield
-    except sql.exc.SQLAlchemyError as error:
-        first_line = str(error).partition("\n")[0]
-        raise ProjectError(
-            f"serving.prediction_log_url: {reason}: {first_line}{way_out}"
-        ) from error
+def split_values(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """Yield the values in parts that one query may have as parameters."""
+    remaining = iter(values)
+    while part := list(islice(remaining, MAX_PARAMETERS)):
+        yield part
 
 
 @dataclass(frozen=True)
@@ -268,7 +277,7 @@ def read_window(
         reason = f"model {version} has answered no row in the last {extent.hours:g} hours"
         raise NoLog(f"the prediction log: {reason}; run `make serve` and ask it")
     as_logged = to_logged_contract(contract)
-    lines = sample_rows(archive, requests, min(1.0, extent.max_rows / total), extent.seed)
+    lines = sample_rows(archive, requests, extent)
     parts = []
     while chunk := list(islice(lines, CHUNK)):
         parts.append((build_inputs(chunk, as_logged), build_answers(chunk)))
@@ -277,47 +286,64 @@ def read_window(
     return Window(total, *(pd.concat(side, ignore_index=True) for side in zip(*parts, strict=True)))
 
 
-def sample_rows(
-    archive: Archive, requests: np.ndarray, share: float, seed: int
-) -> Iterator[LoggedRow]:
-    """Yield a random share of the rows of these requests, without those of the fallback.
+def sample_rows(archive: Archive, requests: np.ndarray, extent: Extent) -> Iterator[LoggedRow]:
+    """Yield the rows of these requests, or a random share of them, without those of the fallback.
 
     Rows are drawn, not requests: one request may hold as many rows as thousands of others.
 
     Args:
         archive: The prediction log.
         requests: Id and number of rows of each request, an array (requests, 2).
-        share: The share of the rows, 0 to 1.
-        seed: The seed of the draw.
+        extent: About how many rows are drawn, and by which seed.
     """
     ends = requests[:, 1].cumsum()
-    is_drawn = np.random.default_rng(seed).random(ends[-1]) < share
+    is_drawn = np.random.default_rng(extent.seed).random(ends[-1]) < extent.max_rows / ends[-1]
     has_drawn = np.logical_or.reduceat(is_drawn, ends - requests[:, 1])
-    pairs = requests[has_drawn].tolist()
-    lines = archive.read_requests([number for number, _ in pairs])
-    for (_, count), end, line in zip(pairs, ends[has_drawn].tolist(), lines, strict=True):
-        name, time, inputs, output = line
-        rows = zip(pair_rows(name, inputs, output), is_drawn[end - count : end], strict=True)
-        for (row, answer), is_taken in rows:
+    lines = archive.read_requests(requests[has_drawn, 0].tolist())
+    masks = np.split(is_drawn, ends[:-1])
+    for mask, (name, time, inputs, output) in zip(compress(masks, has_drawn), lines, strict=True):
+        for (row, answer), is_taken in zip(pair_rows(name, inputs, output), mask, strict=True):
             if is_taken and not answer.get("fallback"):
                 yield name, time, row, answer
 
 
 def to_logged_contract(contract: Contract) -> Contract:
     """Return the contract of rows as they are logged: every time is in ISO 8601."""
-    columns = {
-        name: column.model_copy(update={"format": None})
-        for name, column in contract.columns.items()
-    }
-    return contract.model_copy(update={"columns": columns})
+    columns = contract.columns.items()
+    logged = {name: column.model_copy(update={"format": None}) for name, column in columns}
+    return contract.model_copy(update={"columns": logged})
+
+
+def complete_rows(
+    rows: pd.DataFrame,
+    labels: list[tuple[str, int]],
+    paths: list[Path],
+    data: Data,
+    contract: Contract,
+) -> pd.DataFrame:
+    """Return logged rows as rows of the data: with ids and groups of their own, and checked.
+
+    Args:
+        rows: The rows with their target, cast by the contract of logged rows.
+        labels: The name of each row, and its number among the new ones.
+        paths: The files after whose largest id the numbers go on.
+        data: How the data are written.
+        contract: The contract of the data.
+
+    Raises:
+        ProjectError: The rows break the contract.
+    """
+    rows = rows.copy()
+    datafile.add_ids(rows, labels, paths, data, contract)
+    names = contract.names("feature", "time", "target", "id", "group")
+    return validate_and_cast(rows, to_logged_contract(contract), names, [find_contract_violations])
 
 
 def build_inputs(chunk: list[LoggedRow], contract: Contract) -> pd.DataFrame:
     """Return the inputs of these rows, cast by the contract of logged rows."""
     names = contract.inputs()
-    return validate_and_cast(
-        pd.DataFrame([line[2] for line in chunk], columns=names), contract, names
-    )
+    rows = pd.DataFrame([line[2] for line in chunk], columns=names)
+    return validate_and_cast(rows, contract, names)
 
 
 def build_answers(chunk: list[LoggedRow]) -> pd.DataFrame:
@@ -325,13 +351,13 @@ def build_answers(chunk: list[LoggedRow]) -> pd.DataFrame:
 
     The score is NaN if there are no probabilities.
     """
-    shares = [line[3].get("probability", {}).values() for line in chunk]
-    scores = [max(values, default=np.nan) for values in shares]
+    names, times, _, answers = zip(*chunk, strict=True)
+    shares = [answer.get("probability", {}).values() for answer in answers]
     columns = {
-        "request_id": [line[0] for line in chunk],
-        "time": pd.to_datetime(pd.Series([line[1] for line in chunk]), utc=True),
-        "prediction": [line[3]["prediction"] for line in chunk],
-        "score": pd.Series(scores, dtype="float64"),
-        "answer": pd.Series([line[3] for line in chunk], dtype="object"),
+        "request_id": names,
+        "time": pd.to_datetime(pd.Series(times), utc=True),
+        "prediction": [answer["prediction"] for answer in answers],
+        "score": [max(values, default=np.nan) for values in shares],
+        "answer": pd.Series(answers, dtype="object"),
     }
     return pd.DataFrame(columns)

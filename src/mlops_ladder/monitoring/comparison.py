@@ -66,12 +66,10 @@ def compare_counts(reference: pd.Series, window: pd.Series) -> Difference:
     table = pool_rare_values(pd.concat([reference.value_counts(), window.value_counts()], axis=1))
     if len(table) < 2 or not table.sum(axis=0).all():
         return NO_DIFFERENCE
-    if len(table) == 2:
-        p = float(stats.fisher_exact(table).pvalue)
-    else:
-        p = float(stats.chi2_contingency(table.T, correction=False).pvalue)
+    is_exact = len(table) == 2
+    test = stats.fisher_exact(table) if is_exact else stats.chi2_contingency(table, False)
     similarity = float(np.sqrt(table / table.sum(axis=0)).prod(axis=1).sum())
-    return Difference(p, float(2 * np.arccos(min(similarity, 1.0))))
+    return Difference(float(test.pvalue), float(2 * np.arccos(min(similarity, 1.0))))
 
 
 def pool_rare_values(counts: pd.DataFrame) -> np.ndarray:
@@ -94,8 +92,8 @@ def pool_rare_values(counts: pd.DataFrame) -> np.ndarray:
     groups[groups == group] = max(group - 1, 0)  # the last group did not get enough rows
     if not groups[-1:].any():
         groups[-1:] = 1  # the most frequent kind and all others: Fisher's test needs no more
-    sums = [table[groups == number].sum(axis=0) for number in set(groups.tolist())]
-    return np.array([counts for counts in sums if counts.any()])
+    sums = np.array([table[groups == number].sum(axis=0) for number in np.unique(groups)])
+    return sums[sums.any(axis=1)] if len(sums) else sums
 
 
 @dataclass(frozen=True)
@@ -132,10 +130,8 @@ def build_pairs(reference: Reference, window: Window) -> list[Pair]:
     pairs: list[Pair] = []
     inputs = reference.contract.inputs()
     for name in inputs:
-        column, samples = reference.contract.columns[name], (
-            reference.rows[name],
-            window.rows[name],
-        )
+        column = reference.contract.columns[name]
+        samples = reference.rows[name], window.rows[name]
         pairs += build_column_pairs(name, column, *samples, window.answers["time"])
     title = PREDICTION
     while title in inputs:
@@ -227,10 +223,12 @@ def share_false_alarms(columns: list[str], settings: Drift) -> dict[str, float]:
 
 def judge_columns(pairs: list[Pair], settings: Drift) -> list[Verdict]:
     """Return a verdict for each column that is not left out, the largest difference first."""
-    thresholds = share_false_alarms(list(dict.fromkeys(pair.column for pair in pairs)), settings)
+    by_column: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_column.setdefault(pair.column, []).append(pair)
     verdicts = []
-    for name, threshold in thresholds.items():
-        own = [pair for pair in pairs if pair.column == name]
+    for name, threshold in share_false_alarms(list(by_column), settings).items():
+        own = by_column[name]
         judged = (judge_pair(pair, len(own), threshold, settings) for pair in own)
         verdicts.append(min(judged, key=rank_verdict))
     return sorted(verdicts, key=rank_verdict)

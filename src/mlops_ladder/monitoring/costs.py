@@ -5,11 +5,10 @@ its first trial to its last record (MLflow).  The number of busy processors is n
 other work of the machine.  So each cost is an estimate.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
 from statistics import median
+from typing import NamedTuple
 
-from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.monitoring.settings import Costs
@@ -19,8 +18,7 @@ DAYS = 30
 HOUR = 3600
 
 
-@dataclass(frozen=True)
-class ServedTraffic:
+class ServedTraffic(NamedTuple):
     """The rows of a time, the seconds in which they were answered, and its hours."""
 
     rows: int
@@ -34,14 +32,9 @@ def measure_traffic(settings: Settings, now: datetime) -> ServedTraffic:
     Raises ProjectError if there is none.
     """
     with Archive(settings.serving.prediction_log_url) as archive:
-        requests = [tuple(row) for row in archive.read_traffic(now - timedelta(days=DAYS))]
-    if not requests:
-        message = f"the prediction log: no request in {DAYS} days; run `make serve`, ask it"
-        raise ProjectError(message)
-    times, _, rows, milliseconds = zip(*requests, strict=True)
-    first = times[0] if times[0].tzinfo else times[0].replace(tzinfo=UTC)
-    hours = max((now - first).total_seconds() / HOUR, 1 / HOUR)
-    return ServedTraffic(sum(rows), sum(milliseconds) / 1000, hours)
+        traffic = archive.read_traffic(now - timedelta(days=DAYS))
+    hours = max((now - traffic["time"].iloc[0]) / timedelta(hours=1), 1 / HOUR)
+    return ServedTraffic(int(traffic["rows"].sum()), traffic["ms"].sum() / 1000, hours)
 
 
 def measure_trainings(now: datetime) -> list[float]:
@@ -49,12 +42,9 @@ def measure_trainings(now: datetime) -> list[float]:
     mlflow = runs.connect_mlflow()
     since = int((now - timedelta(days=DAYS)).timestamp() * 1000)
     spans: dict[str, list[int]] = {}
-    finished = mlflow.MlflowClient().search_runs(
-        [experiment.experiment_id for experiment in mlflow.search_experiments()],
-        filter_string=f"attributes.start_time >= {since} and attributes.status = 'FINISHED'",
-        max_results=10_000,
-    )
-    for run in finished:
+    query = f"attributes.start_time >= {since} and attributes.status = 'FINISHED'"
+    options = {"search_all_experiments": True, "output_format": "list", "max_results": 10_000}
+    for run in mlflow.search_runs(filter_string=query, **options):
         if name := run.data.tags.get("prefect.flow_run_id"):
             spans.setdefault(name, []).extend([run.info.start_time, run.info.end_time])
     return [(max(span) - min(span)) / 1000 for span in spans.values()]
@@ -68,28 +58,23 @@ def format_costs(traffic: ServedTraffic, trainings: list[float], costs: Costs) -
         trainings: The seconds of each training.
         costs: The prices.
     """
-    thousand, price = 1000 / traffic.rows, costs.training_hour / HOUR
+    thousand, price, unit = 1000 / traffic.rows, costs.training_hour / HOUR, costs.currency
     busy = thousand * traffic.busy * costs.serving_hour / HOUR
     whole = thousand * traffic.hours * costs.replicas * costs.serving_hour
-    time = f"{traffic.busy:.1f} s, in {traffic.hours:.1f} hours"
-    machines = f"{costs.replicas} machine(s) all that time, {costs.serving_hour:g}"
-    unit = costs.currency
-    lines = [
-        f"{'1,000 predictions, busy time alone':36}{busy:14.6f} {unit}",
-        f"{'1,000 predictions, waiting included':36}{whole:14.6f} {unit}",
-        f"  measured: {traffic.rows:,} rows answered in {time}",
-        f"  assumed: {machines} {unit} an hour",
-        f"a training: none in {DAYS} days; run: make pipeline",
-    ]
-    if trainings:
-        middle, hourly = median(trainings), f"{costs.training_hour:g} {unit} an hour"
-        lines[-1:] = [
-            f"{'a training':36}{middle * price:14.6f} {unit}",
-            f"{f'all trainings of {DAYS} days':36}{sum(trainings) * price:14.6f} {unit}",
-            f"  measured: {len(trainings)}, {middle:.0f} s each (median), from trial to record",
-            f"  assumed: one machine, {hourly}; reading rows is not in it",
-        ]
-    return "\n".join(lines)
+    serving = f"""\
+{"1,000 predictions, busy time alone":36}{busy:14.6f} {unit}
+{"1,000 predictions, waiting included":36}{whole:14.6f} {unit}
+  measured: {traffic.rows:,} rows answered in {traffic.busy:.1f} s, in {traffic.hours:.1f} hours
+  assumed: {costs.replicas} machine(s) all that time, {costs.serving_hour:g} {unit} an hour
+"""
+    if not trainings:
+        return f"{serving}a training: none in {DAYS} days; run: make pipeline"
+    middle, label = median(trainings), f"all trainings of {DAYS} days"
+    return f"""{serving}\
+{"a training":36}{middle * price:14.6f} {unit}
+{label:36}{sum(trainings) * price:14.6f} {unit}
+  measured: {len(trainings)}, {middle:.0f} s each (median), from trial to record
+  assumed: one machine, {costs.training_hour:g} {unit} an hour; reading rows is not in it"""
 
 
 def main() -> None:

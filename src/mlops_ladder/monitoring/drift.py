@@ -9,13 +9,12 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import project, ProjectError
 from mlops_ladder.monitoring.archive import Archive, Extent, read_window, Window
 from mlops_ladder.monitoring.comparison import build_pairs, judge_columns, MISSING, PRESENT, Verdict
-from mlops_ladder.monitoring.push import build_drift_gauges, push_gauges
-from mlops_ladder.monitoring.training_reference import read_reference, SAMPLE
-from mlops_ladder.settings import load_settings
-from mlops_ladder.monitoring.settings import Drift
+from mlops_ladder.monitoring.push import build_age_gauges, build_drift_gauges, push_gauges
+from mlops_ladder.monitoring.training_reference import read_champion_facts, read_reference, SAMPLE
+from mlops_ladder.settings import load_settings, Settings
 
 REPORT = Path("reports/drift.html")
 MAX_ROWS = 10 * SAMPLE  # rows that are compared: more would hardly change a verdict
@@ -47,33 +46,25 @@ def summarize_sample(values: pd.Series, is_numeric: bool) -> str:
     return f"{str(shares.index[0])[:13]} {shares.iloc[0]:.0%}"
 
 
-def check_drift(settings: Drift, url: str, seed: int) -> tuple[Window, list[Verdict]]:
+def check_drift(settings: Settings) -> tuple[Window, list[Verdict]]:
     """Compare the newest rows of the champion with its reference; store verdicts and the report.
 
     Return the rows and the verdicts; no verdicts if there are too few rows.
-
-    Args:
-        settings: When a column counts as drifted.
-        url: The database of the prediction log.
-        seed: The seed of the sample, if there are too many rows.
     """
-    now, champion = datetime.now(UTC), read_reference()
-    extent = Extent(settings.hours, settings.rows, MAX_ROWS, seed)
-    with Archive(url) as archive:
+    now, champion, drift = datetime.now(UTC), read_reference(), settings.drift
+    extent = Extent(drift.hours, drift.rows, MAX_ROWS, settings.seed)
+    with Archive(settings.serving.prediction_log_url) as archive:
         newest = read_window(archive, champion.version, champion.contract, extent, now)
-        if len(newest.rows) < settings.fewest:
+        if len(newest.rows) < drift.fewest:
             return newest, []
-        verdicts = judge_columns(build_pairs(champion, newest), settings)
+        verdicts = judge_columns(build_pairs(champion, newest), drift)
         os.environ.setdefault("DO_NOT_TRACK", "1")  # before Evidently is imported, which takes 5 s
         # pylint: disable-next=import-outside-toplevel  # too few rows need no report
         from mlops_ladder.monitoring.drift_report import write_report
 
-        write_report(champion, newest, verdicts, settings.effect, REPORT)
+        write_report(champion, newest, verdicts, drift.effect, REPORT)
         about = {"time": now, "model_version": champion.version, "rows": newest.total}
-        archive.add_verdicts(
-            about | {key: getattr(verdict, key) for key in ("column", "p", "effect", "drifted")}
-            for verdict in verdicts
-        )
+        archive.add_verdicts(vars(verdict) | about for verdict in verdicts)
     return newest, verdicts
 
 
@@ -81,11 +72,10 @@ def main(
     fail: Annotated[bool, typer.Option("--fail", help="exit 1 where a column has drifted")] = False,
 ) -> None:
     """Report which columns of the newest logged rows have drifted."""
-    settings = load_settings()
-    newest, verdicts = check_drift(
-        settings.drift, settings.serving.prediction_log_url, settings.seed
-    )
+    newest, verdicts = check_drift(settings := load_settings())
     gauges = build_drift_gauges(verdicts, newest.total, bool(verdicts), time.time())
+    if not project.get_project().has_service:  # that Prometheus asks for it
+        gauges += build_age_gauges(read_champion_facts(), settings.staleness.max_age_days)
     push_gauges(settings.drift, gauges, "drift")
     if not verdicts:
         least = f"at least {settings.drift.fewest} are needed (drift.fewest)"

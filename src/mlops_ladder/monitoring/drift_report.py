@@ -60,12 +60,12 @@ def write_report(
     numeric = list(old.select_dtypes("number").columns)
     metrics: list[Any] = []
     for verdict, column in zip(verdicts, old, strict=True):
-        name, label = escape(verdict.column), escape(verdict.pair.label)
+        names = {"column": escape(verdict.column), "label": escape(verdict.pair.label)}
         # A difference that may be chance passes; one that is certain passes if it is small.
         test = lt(effect) if verdict.p <= verdict.threshold else gte(0)
-        shown = {"column": name, "label": label, "p": verdict.p, "effect": verdict.effect}
         distribution = MedianValue if column in numeric else UniqueValueCount
-        metrics += [ColumnDrift(**shown, tests=[test]), distribution(column=column)]
+        drift = ColumnDrift(**names, p=verdict.p, effect=verdict.effect, tests=[test])
+        metrics += [drift, distribution(column=column)]
     others = [column for column in old if column not in numeric]
     columns = DataDefinition(numerical_columns=numeric, categorical_columns=others)
     samples = (Dataset.from_pandas(frame, columns) for frame in (new, old))

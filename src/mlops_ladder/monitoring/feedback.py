@@ -13,12 +13,10 @@ import tomlkit
 
 from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data import datafile
-from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.data.sources import compute_sha256, SOURCES
-from mlops_ladder.data.validation import find_contract_violations
-from mlops_ladder.monitoring.archive import to_logged_contract
+from mlops_ladder.monitoring.archive import complete_rows
 from mlops_ladder.monitoring.outcomes import Key, OUTCOMES, Outcomes, read_labelled_rows
 from mlops_ladder.settings import Data, load_settings, Settings
 
@@ -39,7 +37,10 @@ def write_feedback(
     Raises ProjectError if rows cannot be written as the data have theirs; then nothing is changed.
     """
     earlier, data = archive.list_used_files(), settings.data
-    place, wide = datafile.choose_destination(data.path, f"{MARK}-{find_next_number(earlier):04}")
+    names = [*earlier, *tomlkit.parse(SOURCES.read_text("utf-8")).get(MARK, {}).get("files", {})]
+    numbers = (int(match[1]) for match in map(NUMBER.search, names) if match)
+    number = 1 + max(numbers, default=0)  # none comes twice, even if the log is another one
+    place, wide = datafile.choose_destination(data.path, f"{MARK}-{number:04}")
     for name in earlier:
         restore_file(Path(name), archive, data, contract)
     unfinished = place.with_name(f".{place.name}.part")
@@ -54,13 +55,6 @@ def write_feedback(
         unfinished.unlink(missing_ok=True)
     declare_file(place, len(keys))
     return place, len(keys)
-
-
-def find_next_number(earlier: list[str]) -> int:
-    """Return the number of the next file; none comes twice, even if the log is another one."""
-    names = [*earlier, *tomlkit.parse(SOURCES.read_text("utf-8")).get(MARK, {}).get("files", {})]
-    numbers = (NUMBER.search(name) for name in names)
-    return 1 + max((int(match[1]) for match in numbers if match), default=0)
 
 
 def restore_file(place: Path, archive: Outcomes, data: Data, contract: Contract) -> None:
@@ -100,15 +94,9 @@ def write_rows(file: str, to: Path, archive: Outcomes, data: Data, contract: Con
     """
     outcomes = archive.find_labelled(OUTCOMES.c.file == file)
     labelled = read_labelled_rows(archive, outcomes, contract, by_model=False)
-    rows, paths = labelled.rows.copy(), list_data_files(data.path)
-    if labelled.keys:
-        names = [f"{request}-{row}" for request, row in labelled.keys]
-        labels = list(zip(names, range(1, len(names) + 1), strict=True))
-        datafile.add_ids(rows, labels, paths, data, contract)
-        names = contract.names("feature", "time", "target", "id", "group")
-        rows = validate_and_cast(
-            rows, to_logged_contract(contract), names, [find_contract_violations]
-        )
+    keys, paths = enumerate(labelled.keys, start=1), list_data_files(data.path)
+    if labels := [(f"{request}-{row}", number) for number, (request, row) in keys]:
+        rows = complete_rows(labelled.rows, labels, paths, data, contract)
         datafile.write_checked(rows, paths[0], to, data, contract)
     return labelled.keys
 

@@ -6,9 +6,7 @@ Alerts": a page if 2 % is gone within an hour (14.4) or 5 % within six (6), a ti
 within three days (1).  A window of a twelfth shows that it still goes on.
 """
 
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Annotated
 
 import typer
@@ -16,52 +14,25 @@ import typer
 from mlops_ladder import project, ProjectError, write_file_atomically
 from mlops_ladder.serving.metrics import LATENCY_BOUNDS
 from mlops_ladder.settings import load_settings
+from mlops_ladder.templates import render_template
 from mlops_ladder.monitoring.settings import Objectives
 
 RULES = Path("monitoring/slo_rules.yml")
 SHORT, LONG = ("5m", "30m", "1h"), ("6h", "3d", "30d")
-RATE = "sum by (namespace) (rate(%s{%s}[%s]))"
-BURN = """\
-      - record: slo:burn:%s
-        labels: {slo: %s}
-        expr: |
-          (%s) / %.6g
-"""
-
-
-def render_missed_share(slo: str, window: str, settings: Objectives, namespaces: str) -> str:
-    """Return the expression for the share of requests, or of the time, that missed an objective.
-
-    Args:
-        slo: The objective.
-        window: The time, as Prometheus writes it.
-        settings: All objectives.
-        namespaces: The selector of the series of this project.
-    """
-    if slo in ("quality", "freshness"):
-        return f'avg_over_time(slo:bad:now{{{namespaces}, slo="{slo}"}}[{window}])'
-    if slo == "availability":
-        every = RATE % ("serving_requests_total", namespaces, window)
-        failed = RATE % ("serving_requests_total", f'{namespaces}, status=~"5.."', window)
-        return f"({failed} or 0 * {every}) / {every}"
-    edge = f"{settings.latency_ms / 1000:g}"
-    edges = edge if "." in edge else f"{edge}|{edge}.0"  # as an older Prometheus writes it
-    quick = RATE % ("serving_request_seconds_bucket", f'{namespaces}, le=~"{edges}"', window)
-    return f"1 - {quick} / {RATE % ('serving_request_seconds_count', namespaces, window)}"
+TEMPLATE = Path(__file__).with_name("slo_rules.yml.j2")
 
 
 def render_rules(settings: Objectives) -> str:
     """Return the text of the rules; each namespace is judged by itself."""
-    namespaces = f'namespace=~"{project.get_project().namespace}-(production|staging)"'
-    shares, burns = settings.model_dump(exclude={"latency_ms"}), {}
-    for name, windows in (("short", SHORT), ("long", LONG)):
-        burns[name] = "".join(
-            BURN % (window, slo, render_missed_share(slo, window, settings, namespaces), 1 - share)
-            for window in windows
-            for slo, share in shares.items()
-        )
-    template = Template((files(__package__) / "slo_rules.yml").read_text(encoding="utf-8"))
-    return template.substitute(burns, namespaces=namespaces)
+    edge = f"{settings.latency_ms / 1000:g}"
+    return render_template(
+        TEMPLATE,
+        namespaces=f'namespace=~"{project.get_project().namespace}-(production|staging)"',
+        shares=settings.model_dump(exclude={"latency_ms"}),
+        edges=edge if "." in edge else f"{edge}|{edge}.0",  # as an older Prometheus writes it
+        short=SHORT,
+        long=LONG,
+    )
 
 
 def require_bucket(settings: Objectives) -> Objectives:

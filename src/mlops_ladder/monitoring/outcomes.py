@@ -45,6 +45,8 @@ OUTCOMES = sql.Table(
 )
 INDEX = sql.Index("predictions_request_id", TABLE.c.request_id)
 SAME_REQUEST = (TABLE.c.id == OUTCOMES.c.prediction) & (TABLE.c.request_id == OUTCOMES.c.request_id)
+SAME_KEY = OUTCOMES.c.request_id == sql.bindparam("of_request")
+SAME_KEY &= OUTCOMES.c.row == sql.bindparam("of_row")
 Key = tuple[str, int]
 Requests = Mapping[str, tuple[int, int]]  # by request id: its number in the log, and its rows
 NOT_LOGGED = (0, 0)
@@ -52,6 +54,11 @@ WAY_OUT = (
     "Correct the file, and take it again.  Where an outcome itself was put right later:"
     " make outcomes FILE=… CORRECT=yes"
 )
+
+
+def name_key(request_id: str, row: int) -> dict[str, str | int]:
+    """Return the parameters of `SAME_KEY`."""
+    return {"of_request": request_id, "of_row": row}
 
 
 def build_outcome_deletion(*_: Any) -> sql.Delete:
@@ -115,26 +122,21 @@ class Outcomes(Archive):
 
         Raises ProjectError if another process adds one of them at the same time.
         """
-        table = OUTCOMES.c
         try:
             with self._engine.begin() as connection:
                 if rows := [outcome._asdict() for outcome in new]:
                     connection.execute(sql.insert(OUTCOMES), rows)
-                for outcome in corrected:
-                    same = (table.request_id == outcome.request_id) & (table.row == outcome.row)
-                    values = outcome._asdict()
-                    connection.execute(sql.update(OUTCOMES).where(same).values(**values))
+                if rows := [outcome._asdict() | name_key(*outcome[:2]) for outcome in corrected]:
+                    connection.execute(sql.update(OUTCOMES).where(SAME_KEY), rows)
         except sql.exc.IntegrityError as error:
             reason = "somebody else takes the same outcomes now; nothing was taken, try it again"
             raise ProjectError(reason) from error
 
     def mark_used(self, keys: Iterable[Key], file: str) -> None:
         """Record that this data file has these rows: all of them, or none."""
-        table = OUTCOMES.c
-        same = (table.request_id == sql.bindparam("name")) & (table.row == sql.bindparam("place"))
         with self._engine.begin() as connection:
-            rows = [{"name": name, "place": row} for name, row in keys]
-            connection.execute(sql.update(OUTCOMES).where(same).values(file=file), rows)
+            rows = [name_key(*key) for key in keys]
+            connection.execute(sql.update(OUTCOMES).where(SAME_KEY).values(file=file), rows)
 
     def list_used_files(self) -> list[str]:
         """Return the data files that have rows with an outcome."""
@@ -204,8 +206,9 @@ def import_outcomes(
         ProjectError: Lists everything that is wrong; then nothing is stored.
     """
     expected = build_outcome_contract(contract)
-    optional = [name for name in (ROW, KNOWN_AT, INFLUENCED) if name in frame.columns]
-    rows, wrong = cast_columns(frame, expected, [REQUEST, contract.target, *optional])
+    optional = [name for name in (ROW, KNOWN_AT, INFLUENCED) if name not in frame.columns]
+    frame = frame.assign(**dict.fromkeys(optional))
+    rows, wrong = cast_columns(frame, expected, list(expected.columns))
     breaches = find_contract_violations(rows, expected)
     refuse_outcomes([*wrong, *(breach for breach in breaches if breach.is_refused)])
     requests, before = archive.find_requests(rows[REQUEST]), archive.read_outcomes(rows[REQUEST])
@@ -233,22 +236,14 @@ def complete_outcomes(
     `row` is 0 if a request had several and none is named.
     """
     logged = [requests.get(name, NOT_LOGGED) for name in rows[REQUEST]]
-    place = pd.Series([int(count == 1) for _, count in logged], rows.index)
-    influenced = pd.Series(0, rows.index)
-    known_at = [now] * len(rows)
-    if ROW in rows:
-        place = rows[ROW].fillna(place)
-    if INFLUENCED in rows:
-        influenced = rows[INFLUENCED].fillna(0)
-    if KNOWN_AT in rows:
-        times = pd.to_datetime(rows[KNOWN_AT], utc=True)
-        known_at = [now if pd.isna(time) else time.to_pydatetime() for time in times]
+    single = pd.Series([int(count == 1) for _, count in logged], rows.index)
+    times = pd.to_datetime(rows[KNOWN_AT], utc=True)
     columns = {
         REQUEST: rows[REQUEST],
-        ROW: place.astype(int),
+        ROW: rows[ROW].fillna(single).astype(int),
         "value": [json.dumps(value, ensure_ascii=False) for value in rows[target].tolist()],
-        KNOWN_AT: known_at,
-        INFLUENCED: influenced.astype(bool),
+        KNOWN_AT: [now if pd.isna(time) else time.to_pydatetime() for time in times],
+        INFLUENCED: rows[INFLUENCED].fillna(0).astype(bool),
         "prediction": [number for number, _ in logged],
     }
     return pd.DataFrame(columns, index=rows.index)
@@ -263,8 +258,8 @@ def find_misplaced(rows: pd.DataFrame, requests: Requests, now: datetime) -> Ite
     yield from list_breach(names, is_open, f"had several rows; say which: column {ROW}, from 1")
     is_outside = count.gt(0) & ~is_open & ~place.between(1, count)
     yield from list_breach(place, is_outside, "are no row of their request, which count from 1")
-    is_later, rule = rows[KNOWN_AT] > now, f"are later than now, {now:%F %R}"
-    yield from list_breach(rows[KNOWN_AT].astype(str), is_later, rule)
+    times, rule = rows[KNOWN_AT], f"are later than now, {now:%F %R}"
+    yield from list_breach(times.astype(str), times > now, rule)
 
 
 def find_conflicts(
@@ -281,18 +276,16 @@ def find_conflicts(
     first = rows.groupby([REQUEST, ROW])["value"].transform("first")
     yield from list_breach(values, first != values, "say something else than a row before")
     stored = [before.get(key) for key in zip(rows[REQUEST], rows[ROW], strict=True)]
-    is_other, is_used = (pd.Series(False, rows.index) for _ in range(2))
-    for place, outcome in enumerate(stored):
-        if outcome is not None:
-            is_other.iloc[place] = outcome.value != values.iloc[place]
-            is_used.iloc[place] = bool(outcome.file)
+    old, files = ([getattr(one, name, None) for one in stored] for name in ("value", "file"))
+    is_other = pd.Series(old, rows.index, "object").fillna(values) != values
     if not correct:
         yield from list_breach(values, is_other, "say something else than what was taken before")
+    is_used = np.array(files, dtype="object").astype(bool)
     in_data = "are in the data already; correct them there"
     yield from list_breach(values, is_other & is_used, in_data)
 
 
-def list_breach(values: pd.Series, wrong: pd.Series, rule: str) -> Iterator[Violation]:
+def list_breach(values: pd.Series, wrong: Any, rule: str) -> Iterator[Violation]:
     """Yield the breach of a rule, if there is one."""
     if wrong.any():
         yield make_violation(values, np.asarray(wrong, dtype=bool), rule)
@@ -322,16 +315,15 @@ def read_labelled_rows(
     for outcome, row, answer in join_requests(archive, outcomes):
         if not (by_model and answer.get("fallback")) and fits(row):
             kept.append((outcome, row, answer))
-    column: Any = contract.columns[contract.target]
-    convert: Any = CASTS[column.kind]
+    column = contract.columns[contract.target]
     logged = pd.DataFrame([row for _, row, _ in kept], columns=inputs)
     rows = validate_and_cast(logged, as_logged, inputs)
-    truth = [json.loads(outcome.value) for outcome, _, _ in kept]
-    rows[contract.target] = convert(pd.Series(truth, dtype="object"), column)
+    truth = pd.Series([json.loads(outcome.value) for outcome, _, _ in kept], dtype="object")
+    rows[contract.target] = CASTS[column.kind](truth, column)
     answers = pd.Series([answer["prediction"] for _, _, answer in kept], dtype="object")
     shares = [answer.get("probability", {}) for _, _, answer in kept]
     probabilities = pd.DataFrame(shares, dtype="float64").add_prefix("probability_")
-    predictions = pd.DataFrame({"prediction": convert(answers, column)}).join(probabilities)
+    predictions = CASTS[column.kind](answers, column).to_frame("prediction").join(probabilities)
     keys = [(outcome.request_id, outcome.row) for outcome, _, _ in kept]
     return LabelledRows(rows, predictions, keys)
 

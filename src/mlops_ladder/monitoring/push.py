@@ -12,26 +12,6 @@ if TYPE_CHECKING:
 
     from mlops_ladder.monitoring.quality import QualityTest
 
-HELP = {
-    "drift_columns_drifted": "Columns that drifted",
-    "drift_rows": "Logged rows that were looked at",
-    "drift_enough_data": "1 where the rows were enough for a verdict",
-    "drift_last_run_timestamp_seconds": "When drift was last looked for",
-    "drift_column_drifted": "1 where it drifted",
-    "drift_column_effect": "Cohen's scale",
-    "quality_labels": "Rows with an outcome that were looked at",
-    "quality_enough_labels": "1 where they were enough for a verdict",
-    "quality_degraded": "1 where something is worse than promised",
-    "quality_last_run_timestamp_seconds": "When the quality was last looked at",
-    "quality_worse": "1 where it is worse than promised",
-    "quality_score": "The live score",
-    "quality_promised_score": "The score of the gate",
-    "trigger_vetoed": "1 if broken data prevented a training",
-    "trigger_waits": "1 if a person has to approve",
-    "trigger_failed": "1 if the run has failed",
-    "trigger_last_event_timestamp_seconds": "Time of the last decision",
-}
-
 Series = list[tuple[str, dict[str, str], float]]  # name, labels and value of each gauge
 
 
@@ -43,7 +23,7 @@ def build_registry(series: Series) -> "CollectorRegistry":
     registry, gauges = CollectorRegistry(), dict[str, Any]()
     for name, labels, value in filter(lambda gauge: isfinite(gauge[2]), series):
         if name not in gauges:
-            gauges[name] = Gauge(name, HELP[name], [*labels], registry=registry)
+            gauges[name] = Gauge(name, name.replace("_", " "), [*labels], registry=registry)
         gauge = gauges[name].labels(**labels) if labels else gauges[name]
         gauge.set(value)
     return registry
@@ -68,6 +48,14 @@ def build_drift_gauges(verdicts: list[Verdict], rows: int, has_enough: bool, now
         series.append(("drift_column_drifted", {"column": verdict.column}, verdict.drifted))
         series.append(("drift_column_effect", {"column": verdict.column}, verdict.effect))
     return series
+
+
+def build_age_gauges(champion: dict[str, Any], max_age_days: float) -> Series:
+    """Return the metrics of the champion's age, as a service has them, from its facts."""
+    return [
+        ("serving_model_trained_timestamp_seconds", {}, champion["trained_at"]),
+        ("serving_model_max_age_seconds", {}, max_age_days * 24 * 3600),
+    ]
 
 
 def build_quality_gauges(tests: list["QualityTest"], labels: int, now: float) -> Series:

@@ -30,32 +30,30 @@ from mlops_ladder.data.casting import CASTS
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.figures import create_figure
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.model.resampling import bootstrap_scores, Draws
+from mlops_ladder.model.resampling import bootstrap_scores
 from mlops_ladder.model.training import Trained
+from mlops_ladder.monitoring.archive import make_verdict_table
 from mlops_ladder.monitoring.outcomes import LabelledRows, OUTCOMES, Outcomes, read_labelled_rows
-from mlops_ladder.monitoring.page import render_figures, render_page, render_table
+from mlops_ladder.monitoring.page import render_figures, render_page
 from mlops_ladder.monitoring.push import build_quality_gauges, push_gauges
 from mlops_ladder.monitoring.training_reference import read_reference, Reference
-from mlops_ladder.registry.checks import apply_holm, read_check_settings, slices
+from mlops_ladder.registry.checks import apply_holm, compute_chance, read_check_settings, slices
 from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
 from mlops_ladder.registry.gate_checks import CheckContext
 from mlops_ladder.serving.model_reloader import FOLDER, POINTER
 from mlops_ladder.settings import load_settings, Settings
+from mlops_ladder.templates import render_template
 from mlops_ladder.tracking import runs
 
 REPORT = Path("reports/quality.html")
+TABLE = Path(__file__).with_name("quality.html.j2")
 RESAMPLES = 200  # enough for a standard error, by chapter 6
 HALF_INTERVAL = NormalDist().inv_cdf(0.975)  # standard errors to the end of a 95 % interval
 ALL_ROWS = "all rows"
-QUALITY = sql.Table(
+QUALITY = make_verdict_table(
     "quality",
-    sql.MetaData(),
-    sql.Column("id", sql.Integer, primary_key=True),
-    sql.Column("time", sql.DateTime(timezone=True), nullable=False, index=True),
-    sql.Column("model_version", sql.String(64), nullable=False),
     sql.Column("name", sql.Text, nullable=False),
     sql.Column("metric", sql.Text, nullable=False),
-    sql.Column("rows", sql.Integer, nullable=False),
     sql.Column("value", sql.Float, nullable=False),
     sql.Column("promised", sql.Float, nullable=True),
     sql.Column("p", sql.Float, nullable=False),
@@ -122,13 +120,13 @@ class QualityReport:
         return "degraded" if self.degraded else "fine"
 
 
-def read_offline_scores(folder: Path = FOLDER) -> OfflineScores:
-    """Return the promise for the champion that is published in this folder.
+def read_offline_scores() -> OfflineScores:
+    """Return the promise for the champion that is published here.
 
     Raises ProjectError if there is none, or if its run does not exist any more.
     """
-    champion = read_reference(folder)
-    run_id = str(json.loads((folder / POINTER).read_bytes())["run_id"])
+    champion = read_reference()
+    run_id = str(json.loads((FOLDER / POINTER).read_bytes())["run_id"])
     text = read_run_text(run_id, "predictions.csv")
     if text is None:
         reason = "MLflow has no held-out predictions of it; is MLFLOW_TRACKING_URI the right one?"
@@ -166,13 +164,11 @@ def run_quality_tests(
     Half of the false alarms is for all rows, half for the slices.
     """
     target, share = offline.champion.contract.target, settings.quality.false_alarms / 2
-    promised = resample_score(offline.truth, offline.predictions, settings, settings.seed + 1)
-    promise = promised.whole, slices.standard_error(promised)
+    promise = resample_score(offline.truth, offline.predictions, settings, settings.seed + 1)
     overall = compare_score(ALL_ROWS, live.rows[target], live.predictions, promise, settings)
-    return [
-        *mark_degraded([overall, *compare_biases(live, offline, settings)], share),
-        *mark_degraded(list(compare_slices(live, offline, settings)), share),
-    ]
+    whole = [overall, *compare_biases(live, offline, settings)]
+    parts = list(compare_slices(live, offline, settings))
+    return [*mark_degraded(whole, share), *mark_degraded(parts, share)]
 
 
 def mark_degraded(tests: list[QualityTest], false_alarms: float) -> list[QualityTest]:
@@ -183,10 +179,11 @@ def mark_degraded(tests: list[QualityTest], false_alarms: float) -> list[Quality
 
 def resample_score(
     truth: pd.Series, predictions: pd.DataFrame, settings: Settings, seed: int
-) -> Draws:
-    """Return the metric of `config.toml` on bootstrap draws of these rows."""
+) -> tuple[float, float]:
+    """Return the metric of `config.toml` on these rows, and its bootstrap standard error."""
     truth, models = truth.reset_index(drop=True), {"": predictions.reset_index(drop=True)}
-    return bootstrap_scores(settings.metric, truth, models, seed, RESAMPLES)[""]
+    draws = bootstrap_scores(settings.metric, truth, models, seed, RESAMPLES)[""]
+    return draws.whole, slices.standard_error(draws)
 
 
 def compare_score(
@@ -200,13 +197,11 @@ def compare_score(
 
     `promised` is the score and its standard error.
     """
-    draws = resample_score(truth, predictions, settings, settings.seed)
-    value, error = draws.whole, slices.standard_error(draws)
+    value, error = resample_score(truth, predictions, settings, settings.seed)
     sign = -1 if settings.metric in LOWER_IS_BETTER else 1
     room = sign * (value - promised[0]) + settings.quality.allowed * abs(promised[0])
-    p, total = 1.0, hypot(error, promised[1])
-    if isfinite(room) and isfinite(total):
-        p = NormalDist().cdf(room / total) if total else float(room >= 0)
+    total = hypot(error, promised[1])
+    p = compute_chance(room, total) if isfinite(room) and isfinite(total) else 1.0
     low, high = value - HALF_INTERVAL * error, value + HALF_INTERVAL * error
     return QualityTest(name, settings.metric, len(truth), value, low, high, promised[0], p)
 
@@ -243,25 +238,26 @@ def compare_biases(
 def compare_bias(name: str, now: np.ndarray, then: np.ndarray, effect: float) -> QualityTest:
     """Test a mean error against the promised one; a change below `effect` is none."""
     value, promised = float(now.mean()), float(then.mean())
-    errors = [errors.std(ddof=1) / sqrt(len(errors)) for errors in (now, then)]
-    change, error = abs(value - promised), hypot(*errors)
+    spreads = now.std(ddof=1), then.std(ddof=1)
+    own = float(spreads[0] / sqrt(len(now)))
+    change, error = abs(value - promised), hypot(own, spreads[1] / sqrt(len(then)))
     p = 2 * NormalDist().cdf(-change / error) if error else float(value == promised)
-    if change < effect * hypot(now.std(ddof=1), then.std(ddof=1)) / sqrt(2):
-        p = 1.0
-    half = float(HALF_INTERVAL * errors[0])
-    return QualityTest(ALL_ROWS, name, len(now), value, value - half, value + half, promised, p)
+    p = 1.0 if change < effect * hypot(*spreads) / sqrt(2) else p
+    low, high = value - HALF_INTERVAL * own, value + HALF_INTERVAL * own
+    return QualityTest(ALL_ROWS, name, len(now), value, low, high, promised, p)
 
 
 def compare_slices(
     live: LabelledRows, offline: OfflineScores, settings: Settings
 ) -> Iterator[QualityTest]:
     """Test the score of each slice of `config/slices.toml` that has enough rows."""
-    contract = offline.champion.contract
+    contract, rows = offline.champion.contract, live.rows
     chosen = read_check_settings("slices", slices, contract)
-    nothing, rows = live.rows.iloc[:0], live.rows
+    columns = {name: contract.columns[name] for name in map(str, rows)}
+    logged = contract.model_copy(update={"columns": columns})
     both = live.predictions, live.predictions
-    context = CheckContext(Trained(settings, contract, None, nothing, rows, *both, seconds=0))
-    for part in slices.select_slices(context, restrict_to_inputs(chosen, rows, contract)):
+    context = CheckContext(Trained(settings, logged, None, rows.iloc[:0], rows, *both, seconds=0))
+    for part in slices.select_slices(context, restrict_to_inputs(chosen, contract.inputs())):
         if part.rows.sum() >= part.min_n:
             score, low, high = offline.slices.get(part.name, (nan,) * 3)
             promised = score, (high - low) / 2 / HALF_INTERVAL
@@ -269,30 +265,19 @@ def compare_slices(
             yield compare_score(part.name, truth, predictions, promised, settings)
 
 
-def restrict_to_inputs(
-    chosen: slices.Settings, rows: pd.DataFrame, contract: Contract
-) -> slices.Settings:
+def restrict_to_inputs(chosen: slices.Settings, inputs: list[str]) -> slices.Settings:
     """Return the slices without those of columns that the service does not get."""
-    inputs, columns = contract.inputs(), chosen.columns
-    if columns is None:
-        counts = {name: rows[name].dropna().astype("str").nunique() for name in inputs}
-        inferred = [name for name in slices.list_slice_columns(contract) if name in inputs]
-        columns = [name for name in inferred if 1 < counts[name] <= chosen.most_values]
-    changes = {
-        "columns": [name for name in columns if name in inputs],
-        "slices": [group for group in chosen.slices if group.column in inputs],
-    }
-    return chosen.model_copy(update=changes)
+    columns, groups = chosen.columns, [part for part in chosen.slices if part.column in inputs]
+    columns = None if columns is None else [name for name in columns if name in inputs]
+    return chosen.model_copy(update={"columns": columns, "slices": groups})
 
 
-def check_quality(
-    settings: Settings, now: datetime, offline: OfflineScores | None = None
-) -> QualityReport:
+def check_quality(settings: Settings, now: datetime) -> QualityReport:
     """Test the champion by the outcomes that are known; store the results and write the page.
 
     Raises ProjectError if no champion is published, or nothing is logged.
     """
-    offline, quality = offline or read_offline_scores(), settings.quality
+    offline, quality = read_offline_scores(), settings.quality
     champion = offline.champion
     with Outcomes(settings.serving.prediction_log_url) as archive:
         recent = OUTCOMES.c.known_at >= now - timedelta(hours=quality.hours)
@@ -311,31 +296,23 @@ def check_quality(
 
 def store_report(report: QualityReport, archive: Outcomes) -> None:
     """Store each test that has a score."""
-    rows = []
-    for test in report.tests:
-        row = asdict(test) | {"time": report.time, "model_version": report.model_version}
-        row["promised"] = test.promised if isfinite(test.promised) else None
-        if isfinite(test.value):
-            rows.append({name: row[name] for name in QUALITY.c.keys() if name in row})
+    about = {"time": report.time, "model_version": report.model_version}
+    rows = [asdict(test) | about for test in report.tests if isfinite(test.value)]
+    for row in rows:
+        row["promised"] = row["promised"] if isfinite(row["promised"]) else None
     archive.add_verdicts(rows, QUALITY)
 
 
 def render_quality(report: QualityReport, history: list[dict[str, Any]], settings: Settings) -> str:
     """Return the page: the tests as a table, and the scores now and over time."""
-    head = ["rows", "score", "count", "live, 95 % interval", "promised", "p", "verdict"]
-    rows = []
-    for test in report.tests:
-        interval = f"{test.value:.4g} ({test.low:.4g} to {test.high:.4g})"
-        cells = [test.name, test.metric, f"{test.rows:,}", interval, format_promised(test)]
-        cells += [f"{test.p:.2g}", "degraded" if test.degraded else "fine"]
-        rows.append((cells, test.degraded))
     note = (
         f"Model {report.model_version}, {report.time:%Y-%m-%d %H:%M} UTC: the outcome of"
         f" {report.labels:,} of {report.logged:,} logged rows was used.  Of 100 reports on a model"
         f" that is as promised, {100 * settings.quality.false_alarms:g} say degraded."
     )
     pictures = render_figures(draw_quality(report, history, settings.metric))
-    return render_page(f"Live quality: {report.verdict}", note, render_table(head, rows), pictures)
+    table = render_template(TABLE, tests=report.tests, promised=format_promised)
+    return render_page(f"Live quality: {report.verdict}", note, table, pictures)
 
 
 def format_promised(test: QualityTest) -> str:
@@ -357,15 +334,14 @@ def draw_quality(
     overall = [row for row in history if (row["name"], row["metric"]) == (ALL_ROWS, metric)]
     if overall:
         table = pd.DataFrame(overall)
-        figure = create_figure(7.4, 4)
-        axes = figure.add_subplot()
         table.index = pd.to_datetime(table["time"], utc=True)
+        figures["Over time"] = create_figure(7.4, 4)
+        axes = figures["Over time"].add_subplot()
         axes.plot(table["value"], marker="o", label="live")
         axes.plot(table["promised"], color="black", linestyle="--", label="promised")
         axes.set(title="All rows, report by report", ylabel=metric)
         axes.tick_params(axis="x", rotation=30)
         axes.legend(frameon=False)
-        figures["Over time"] = figure
     return figures
 
 

@@ -40,13 +40,9 @@ def find_skew(model: Any, newest: Window, tolerance: float) -> Skew:
     """Compare the answers of the model with those that were logged."""
     differences = measure_differences(predict_rows(model, newest.rows), newest.answers["answer"])
     is_different = differences > tolerance
-    requests = newest.answers["request_id"][is_different].drop_duplicates()
-    return Skew(
-        rows=len(differences),
-        different=int(is_different.sum()),
-        largest=float(differences.max()),
-        requests=requests.tail(MAX_REQUESTS_PRINTED).tolist(),
-    )
+    names = newest.answers["request_id"][is_different].drop_duplicates()
+    requests = names.tail(MAX_REQUESTS_PRINTED).tolist()
+    return Skew(len(differences), int(is_different.sum()), float(differences.max()), requests)
 
 
 def measure_differences(predictions: pd.DataFrame, logged: pd.Series) -> np.ndarray:
@@ -54,15 +50,14 @@ def measure_differences(predictions: pd.DataFrame, logged: pd.Series) -> np.ndar
 
     It is infinite for another class that is not tied, and for a missing probability.
     """
-    names = [str(name).removeprefix("probability_") for name in predictions.columns[1:]]
+    index = predictions.columns[1:].str.removeprefix("probability_")
     answers = [answer["prediction"] for answer in logged]
-    if not names:
+    if index.empty:
         return measure_plain_differences(predictions["prediction"], answers)
     answered = pd.DataFrame([answer.get("probability") or {} for answer in logged])
-    shares = predictions.iloc[:, 1:].to_numpy("float64")
-    distances = np.abs(answered.reindex(columns=names).to_numpy("float64") - shares).max(axis=1)
-    rows, index = np.arange(len(shares)), pd.Index(names)
-    theirs = index.get_indexer(pd.Index([str(answer) for answer in answers]))
+    shares, rows = predictions.iloc[:, 1:].to_numpy("float64"), np.arange(len(predictions))
+    distances = np.abs(answered.reindex(columns=index).to_numpy("float64") - shares).max(axis=1)
+    theirs = index.get_indexer(pd.Index(map(str, answers)))
     ours = index.get_indexer(pd.Index(predictions["prediction"].astype("str")))
     is_other = np.abs(shares[rows, ours] - shares[rows, theirs]) > TOLERANCE
     is_wrong = (theirs < 0) | is_other | np.isnan(distances)
@@ -73,9 +68,7 @@ def measure_plain_differences(predictions: pd.Series, logged: list[Any]) -> np.n
     """Return the distance of answers without probabilities; infinite for other words."""
     kinds = pd.api.types
     if kinds.is_bool_dtype(predictions) or not kinds.is_numeric_dtype(predictions):
-        is_same = [
-            str(ours) == str(theirs) for ours, theirs in zip(predictions, logged, strict=True)
-        ]
+        is_same = np.array(list(map(str, predictions))) == np.array(list(map(str, logged)))
         return np.where(is_same, 0.0, np.inf)
     expected = predictions.to_numpy("float64")
     distances = np.abs(np.array(logged, "float64") - expected)

@@ -6,7 +6,6 @@ the same slice differ in age alone, so a hard season is not taken for age.
 
 import json
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -73,9 +72,8 @@ def backtest(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list
     ordered = rows[rows[at].notna()].sort_values(at, kind="stable")
     slices = [ordered.iloc[part] for part in np.array_split(np.arange(len(ordered)), SLICES)]
     with open_executor(settings) as executor:
-        cuts = range(FIRST, SLICES)
-        scores = list(executor.map(score_slices, cuts, slices, contract, settings))
-    return [point for points in scores for point in points if isfinite(point.value)]
+        scores = executor.map(score_slices, range(FIRST, SLICES), slices, contract, settings)
+        return [point for points in scores for point in points if isfinite(point.value)]
 
 
 def score_slices(
@@ -100,18 +98,16 @@ def score_slices(
     return points
 
 
-def fit_slope(points: Iterable[Point]) -> float:
+def fit_slope(points: list[Point]) -> float:
     """Return the change of the metric per day of age, by least squares within each slice.
 
     Raises ProjectError if no slice was scored at two ages.
     """
-    table = pd.DataFrame([asdict(point) for point in points])
-    columns = table[["age", "value"]]
-    centred = columns - columns.groupby(table["slice"]).transform("mean")
-    spread = float((centred["age"] ** 2).sum())
-    if not spread:
+    table = pd.DataFrame(points)[["slice", "age", "value"]]
+    ages, values = (table - table.groupby("slice").transform("mean"))[["age", "value"]].to_numpy().T
+    if not ages.any():
         raise ProjectError("staleness: no slice of time was scored at two ages; bring more rows")
-    return float((centred["age"] * centred["value"]).sum() / spread)
+    return float(ages @ values / (ages @ ages))
 
 
 def find_limit(trained: Trained) -> tuple[float, str]:
@@ -124,10 +120,9 @@ def find_limit(trained: Trained) -> tuple[float, str]:
     if name in settings.gate.floors:
         return settings.gate.floors[name], "gate.floors"
     sign = -1 if name in LOWER_IS_BETTER else 1
-    span = compute_intervals(settings.problem, trained.truth, trained.predictions, settings.seed)[
-        name
-    ]
-    worse, baseline = span[1 if sign < 0 else 0], trained.baseline_scores[name]
+    rows = trained.truth, trained.predictions
+    low, high = compute_intervals(settings.problem, *rows, settings.seed)[name]
+    worse, baseline = high if sign < 0 else low, trained.baseline_scores[name]
     if not isfinite(worse) or sign * worse < sign * baseline:
         return baseline, "the baseline"
     return worse, "the interval of a fresh model"
@@ -151,7 +146,7 @@ def draw_decay(decay: Decay) -> Figure:
     """Draw the score of each model by age, as it would be on the held-out rows."""
     figure = create_figure(7, 4.5)
     axes = figure.add_subplot()
-    table = pd.DataFrame([asdict(point) for point in decay.points])
+    table = pd.DataFrame(decay.points)
     ages, values, part = table["age"], table["value"], table["slice"]
     level = (values - decay.per_day * ages).groupby(part).transform("mean")
     axes.scatter(ages, decay.fresh + values - level, c=part, cmap="viridis", s=30)
@@ -177,11 +172,10 @@ def format_decay(decay: Decay, holdout_days: float, settings: Settings) -> str:
         settings: The age that is configured.
     """
     age, now = decay.max_age_days, settings.staleness.max_age_days
-    per_month = f"{decay.per_day * 30:+.3g} in 30 days"
     seen = " (no older model was tried)" if age == decay.tried else ""
     return (
-        f"{decay.metric}: {per_month}; {decay.fresh:.4g} when fresh, at its limit of"
-        f" {decay.limit:.4g} ({decay.why}) after {age:.0f} days{seen}\n"
+        f"{decay.metric}: {decay.per_day * 30:+.3g} in 30 days; {decay.fresh:.4g} when fresh,"
+        f" at its limit of {decay.limit:.4g} ({decay.why}) after {age:.0f} days{seen}\n"
         f"Wrote {REPORT} and {PICTURE}.  The newest {holdout_days:.0f} days are held out of a"
         f" training, so set in config/staleness.toml, where it says {now:g}:\n"
         f"[staleness]\nmax_age_days = {max(age - holdout_days, 0.1):.1f}"

@@ -59,10 +59,8 @@ def sample_to_parquet(rows: pd.DataFrame, seed: int) -> bytes:
 
 def add_score(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return `prediction` and `score`, its probability; NaN if the model has no probabilities."""
-    shares = predictions.filter(regex="^probability_")
-    score = shares.max(axis=1) if shares.shape[1] else np.nan
-    columns = {"prediction": predictions["prediction"], "score": score}
-    return pd.DataFrame(columns, index=predictions.index)
+    score = predictions.filter(regex="^probability_").max(axis=1).astype("float64")
+    return predictions[["prediction"]].assign(score=score)
 
 
 def collect_facts(trained: Trained) -> dict[str, Any]:
@@ -72,12 +70,12 @@ def collect_facts(trained: Trained) -> dict[str, Any]:
     values = predictions["score" if has_scores else "prediction"]
     is_numeric = pd.api.types.is_float_dtype(values) or trained.settings.problem == "regression"
     deciles = values.quantile(np.linspace(0, 1, 11)).tolist() if is_numeric else []
-    columns = {name: contract.columns[name] for name in contract.inputs()}
+    rows, columns = trained.train, contract.columns
     return {
         "trained_at": int(trained.at),
-        "rows": len(trained.train),
+        "rows": len(rows),
         "columns": {
-            name: summarize_column(trained.train[name], column) for name, column in columns.items()
+            name: summarize_column(rows[name], columns[name]) for name in contract.inputs()
         },
         "fallback": choose_fallback(trained),
         "scores": [float(score) for score in deciles],
@@ -95,11 +93,10 @@ def summarize_column(values: pd.Series, column: Column) -> dict[str, Any]:
             present = (present - pd.Timestamp(0)).dt.total_seconds()
         cast: type = float if column.kind == "number" else int
         return {"low": cast(present.min()), "high": cast(present.max())} | share
-    if column.kind == "boolean":
-        return {"values": sorted({bool(value) for value in present})} | share
     is_short = column.kind == "text" and present.nunique() <= MAX_LISTED_TEXTS
-    if column.kind == "category" or is_short:
-        return {"values": sorted(set(present))} | share
+    if column.kind in ("boolean", "category") or is_short:
+        present = present.astype("bool") if column.kind == "boolean" else present
+        return {"values": sorted(present.unique().tolist())} | share
     return share
 
 
@@ -109,9 +106,7 @@ def choose_fallback(trained: Trained) -> dict[str, Any]:
     if trained.settings.problem == "regression":
         return {"prediction": float(truth.median())}
     shares = truth.value_counts(normalize=True).sort_index()
-    if not hasattr(trained.model, "classes_"):
-        return {"prediction": np.asarray([shares.idxmax()]).tolist()[0]}
-    labels = np.asarray(trained.model.classes_).tolist()
+    labels = np.asarray(getattr(trained.model, "classes_", shares.index)).tolist()
     by_label = {label: float(shares.get(label, 0)) for label in labels}
     answer: dict[str, Any] = {"prediction": max(by_label, key=by_label.__getitem__)}
     if hasattr(trained.model, "predict_proba"):
@@ -128,15 +123,14 @@ def read_reference(folder: Path = FOLDER) -> Reference:
     return read_bundled_reference(folder / number, number)
 
 
-def read_champion_facts(folder: Path = FOLDER) -> dict[str, Any]:
-    """Return the facts alone, without reading Parquet.  Raises ProjectError as `read_reference`.
+def read_champion_facts() -> dict[str, Any]:
+    """Return the facts alone, without reading Parquet.  Raise ProjectError as `read_reference`.
 
     A command that reads Parquet last may abort when it ends (apache/arrow issue 34314).
     """
-    number = read_published_number(folder)
-    _, contents = verify_reference_files(folder / number, number)
-    facts: dict[str, Any] = json.loads(contents[FACTS])
-    return facts
+    number = read_published_number(FOLDER)
+    _, contents = verify_reference_files(FOLDER / number, number)
+    return dict(json.loads(contents[FACTS]))
 
 
 def read_published_number(folder: Path) -> str:

@@ -1,6 +1,5 @@
 """Watching without Prometheus: one local page about requests, answers and drift, from the log."""
 
-import html
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder import write_file_atomically
 from mlops_ladder.model.figures import create_figure
 from mlops_ladder.monitoring.archive import Archive, Extent, read_window, Window
 from mlops_ladder.monitoring.comparison import to_texts
 from mlops_ladder.monitoring.drift import REPORT
-from mlops_ladder.monitoring.page import render_figures, render_page, render_table
+from mlops_ladder.monitoring.page import render_figures, render_page
 from mlops_ladder.monitoring.training_reference import read_reference, Reference
-from mlops_ladder.settings import load_settings, Settings
+from mlops_ladder.settings import load_settings
+from mlops_ladder.templates import render_template
 
 STEPS = 60  # points in time of a curve
 MAX_COLORS = 8  # classes or versions that have a colour of their own
 RED, GREY = "#b3261e", "#c3c9d2"
 PAGE = Path("reports/watch.html")
+SUMMARY = Path(__file__).with_name("watch.html.j2")
 ROWS = 20_000  # of the champion, that are looked into: more change no picture
 
 
@@ -34,8 +35,7 @@ def start_plot(times: pd.Series, ylabel: str, **limits: Any) -> tuple[Figure, Ax
     # matplotlib has no types for these two.
     locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
     form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # no types
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(form)
+    axes.xaxis.set(major_locator=locator, major_formatter=form)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
     first, last = (moment.tz_localize(None) for moment in (times.min(), times.max()))
@@ -51,29 +51,25 @@ def draw_curves(axes: Axes, curves: dict[str, pd.Series]) -> None:
     axes.legend(frameon=False)
 
 
-def build_grid(times: pd.Series) -> pd.DatetimeIndex:
-    """Return the starts of at most sixty equal steps from the first to the last time."""
-    first, span = times.min().tz_localize(None), times.max() - times.min()
-    width = max(span / STEPS, pd.Timedelta(seconds=1))
-    return pd.date_range(first, periods=min(span // width + 1, STEPS), freq=width)
+def measure_step(times: pd.Series) -> pd.Timedelta:
+    """Return the length of a step, of which at most sixty begin between the first and the last."""
+    return pd.Timedelta(max((times.max() - times.min()) / (STEPS - 1), pd.Timedelta(seconds=1)))
 
 
 def find_steps(times: pd.Series) -> pd.Series:
     """Return for each time the start of the step that it is in."""
-    starts = build_grid(times)
-    places = starts.searchsorted(times.dt.tz_localize(None), side="right") - 1
-    return pd.Series(starts[places], index=times.index)
+    clock, width = times.dt.tz_localize(None), measure_step(times)
+    return pd.Series(clock.min() + (clock - clock.min()) // width * width)
 
 
 def draw_requests(traffic: pd.DataFrame) -> Figure:
-    """Draw how many requests and rows there were in each step."""
-    times = traffic["time"]
-    width = max((times.max() - times.min()).total_seconds() / STEPS, 1)
-    unit = f"{width:.0f} s" if width < 60 else f"{width / 60:.3g} minutes"
+    """Draw how many requests and rows there were in each step; a gap is seen."""
+    times, width = traffic["time"], measure_step(traffic["time"])
+    seconds = width.total_seconds()
+    unit = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.3g} minutes"
     figure, axes = start_plot(times, f"in each {unit}", ylim=(0, None))
-    counts = traffic.groupby(find_steps(times))["rows"].agg(["sum", "count"])
-    counts = counts.reindex(build_grid(times), fill_value=0)  # a gap in the traffic has to be seen
-    draw_curves(axes, {"rows": counts["sum"], "requests": counts["count"]})
+    steps = traffic.set_index(times.dt.tz_localize(None))["rows"].resample(width, origin="start")
+    draw_curves(axes, {"rows": steps.sum(), "requests": steps.count()})
     return figure
 
 
@@ -121,13 +117,10 @@ def draw_predictions(answers: pd.DataFrame, held_out: pd.DataFrame) -> Figure:
 def draw_unusual_rows(newest: Window, champion: Reference) -> Figure:
     """Draw the share of rows with a missing value, and with one that training has not seen."""
     figure, axes = start_plot(newest.answers["time"], "% of rows", ylim=(0, None))
-    steps = find_steps(newest.answers["time"])
-    marks = {
-        "something missing": newest.rows.isna().any(axis=1),
-        "outside what training saw": find_unseen(newest.rows, champion),
-    }
-    curves = {f"{name} ({mask.mean():.1%})": mask for name, mask in marks.items()}
-    draw_curves(axes, {name: mask.groupby(steps).mean() * 100 for name, mask in curves.items()})
+    marks = pd.DataFrame({"something missing": newest.rows.isna().any(axis=1)})
+    marks["outside what training saw"] = find_unseen(newest.rows, champion)
+    shares = marks.groupby(find_steps(newest.answers["time"])).mean() * 100
+    draw_curves(axes, {f"{name} ({marks[name].mean():.1%})": shares[name] for name in marks})
     return figure
 
 
@@ -154,9 +147,8 @@ def draw_drift(verdicts: pd.DataFrame, smallest: float) -> Figure:
     bad = verdicts[verdicts["drifted"]]
     worst = bad.groupby("column")["effect"].max().sort_values().index[::-1][:MAX_COLORS]
     for name, group in verdicts.groupby("column"):
-        style: dict[str, Any] = {"color": GREY}
-        if name in worst:
-            style = {"label": str(name)[:24], "zorder": 3}
+        marked: dict[str, Any] = {"label": str(name)[:24], "zorder": 3}
+        style = marked if name in worst else {"color": GREY}
         axes.plot(group["time"], group["effect"], marker=".", **style)
     axes.scatter(bad["time"], bad["effect"], color=RED, zorder=4, s=18)
     axes.axhline(smallest, color=RED, ls="--", lw=1, label="smallest that is drift")
@@ -164,31 +156,33 @@ def draw_drift(verdicts: pd.DataFrame, smallest: float) -> Figure:
     return figure
 
 
-def read_traffic(archive: Archive, since: datetime) -> pd.DataFrame:
-    """Return `time`, `version`, `rows` and `ms` of every request since then.
+def render_summary(traffic: pd.DataFrame, verdicts: list[dict[str, Any]]) -> str:
+    """Return the numbers in large type, and the newest report on drift, drifted columns first."""
+    newest = [verdict for verdict in verdicts if verdict["time"] == verdicts[-1]["time"]]
+    return render_template(
+        SUMMARY,
+        numbers={
+            "requests": f"{len(traffic):,}",
+            "rows": f"{traffic['rows'].sum():,}",
+            "p50": f"{traffic['ms'].median():.3g} ms",
+            "p95": f"{traffic['ms'].quantile(0.95):.3g} ms",
+            "newest model": traffic["version"].iloc[-1],
+        },
+        drift=sorted(newest, key=lambda verdict: (not verdict["drifted"], verdict["p"])),
+        report=REPORT.name if REPORT.exists() else "",
+    )
 
-    Raises ProjectError if there is none.
-    """
-    traffic = pd.DataFrame(archive.read_traffic(since), columns=["time", "version", "rows", "ms"])
-    if traffic.empty:
-        raise ProjectError(f"the prediction log: no request since {since:%Y-%m-%d %H:%M} UTC")
-    return traffic.assign(time=pd.to_datetime(traffic["time"], utc=True))
 
-
-def draw_all(
-    archive: Archive, traffic: pd.DataFrame, verdicts: list[dict[str, Any]], settings: Settings
-) -> dict[str, Figure]:
-    """Draw each plot of the page, by its title.
-
-    Args:
-        archive: The prediction log.
-        traffic: The requests.
-        verdicts: The verdicts on drift.
-        settings: How far back to look, and the smallest effect that is drift.
-    """
-    champion = read_reference()
-    extent = Extent(settings.drift.hours, ROWS, ROWS)
-    newest = read_window(archive, champion.version, champion.contract, extent)
+def main() -> None:
+    """Write the page."""
+    settings, now = load_settings(), datetime.now(UTC)
+    drift = settings.drift
+    with Archive(settings.serving.prediction_log_url) as archive:
+        traffic = archive.read_traffic(now - timedelta(hours=drift.hours))
+        verdicts = archive.read_verdicts(now - timedelta(days=365))
+        champion = read_reference()
+        extent = Extent(drift.hours, ROWS, ROWS)
+        newest = read_window(archive, champion.version, champion.contract, extent)
     figures = {
         "Requests": draw_requests(traffic),
         "Latency": draw_latency(traffic),
@@ -197,52 +191,9 @@ def draw_all(
         "Inputs out of the ordinary": draw_unusual_rows(newest, champion),
     }
     if verdicts:
-        figures["Drift in each report"] = draw_drift(pd.DataFrame(verdicts), settings.drift.effect)
-    return figures
-
-
-def render_drift(verdicts: list[dict[str, Any]]) -> str:
-    """Return the newest report on drift as a table, drifted columns first."""
-    if not verdicts:
-        return "<h2>Drift now</h2><p>No report yet: <code>make drift</code></p>"
-    last = max(verdict["time"] for verdict in verdicts)
-    newest = [verdict for verdict in verdicts if verdict["time"] == last]
-    newest.sort(key=lambda verdict: (not verdict["drifted"], verdict["p"]))
-    rows = []
-    for verdict in newest:
-        result = "drift" if verdict["drifted"] else "as before"
-        cells = [verdict["column"], f"{verdict['p']:.2g}", f"{verdict['effect']:.2f}", result]
-        rows.append((cells, verdict["drifted"]))
-    link = f'<a href="{REPORT.name}">the whole report</a>' if REPORT.exists() else ""
-    about = f"{newest[0]['rows']:,} rows of model {html.escape(newest[0]['model_version'])}"
-    note = f"<p class=note>{last:%Y-%m-%d %H:%M} UTC, {about}; {link}</p>"
-    table = render_table(["column", "p", "effect (Cohen)", "verdict"], rows)
-    return f"<h2>Drift now</h2>{note}{table}"
-
-
-def render_numbers(traffic: pd.DataFrame) -> str:
-    """Return the numbers in large type."""
-    numbers = {
-        "requests": f"{len(traffic):,}",
-        "rows": f"{traffic['rows'].sum():,}",
-        "p50": f"{traffic['ms'].median():.3g} ms",
-        "p95": f"{traffic['ms'].quantile(0.95):.3g} ms",
-        "newest model": html.escape(str(traffic["version"].iloc[-1])),
-    }
-    boxes = (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers.items())
-    return f"<dl>{''.join(boxes)}</dl>"
-
-
-def main() -> None:
-    """Write the page."""
-    settings, now = load_settings(), datetime.now(UTC)
-    hours = settings.drift.hours
-    with Archive(settings.serving.prediction_log_url) as archive:
-        traffic = read_traffic(archive, now - timedelta(hours=hours))
-        verdicts = archive.read_verdicts(now - timedelta(days=365))
-        figures = draw_all(archive, traffic, verdicts, settings)
-    until = f"until {now:%Y-%m-%d %H:%M} UTC.  Times are UTC."
-    note = f"From the prediction log: the last {hours:g} hours, {until}"
-    parts = render_numbers(traffic), render_drift(verdicts), render_figures(figures)
+        figures["Drift in each report"] = draw_drift(pd.DataFrame(verdicts), drift.effect)
+    until = f"the last {drift.hours:g} hours, until {now:%Y-%m-%d %H:%M} UTC"
+    note = f"From the prediction log: {until}.  Times are UTC."
+    parts = render_summary(traffic, verdicts), render_figures(figures)
     write_file_atomically(PAGE, render_page("The service, watched", note, *parts))
     print(f"{len(traffic):,} requests.  Next: open {PAGE}")

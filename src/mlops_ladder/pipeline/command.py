@@ -73,21 +73,21 @@ def format_outcome(outcome: "Outcome") -> str:
     Raises ProjectError if the first model is refused.
     """
     version = f"version {outcome.version.number}, model {outcome.version.model_version}"
-    serve = f"Champion: {version}.  Next: make serve"
+    next_step = f"Next: make {project.get_project().predict_target}"
+    champion = f"Champion: {version}.  {next_step}"
     reasons = "\n  ".join(outcome.verdict.reasons)
     if outcome.brought:
         files = ", ".join(outcome.brought)
-        return f"Renewed: the champion is this model already, and has {files} now.\n{serve}"
+        return f"Renewed: the champion is this model already, and has {files} now.\n{champion}"
     if outcome.unchanged:
-        return f"Unchanged: the champion is this model already, {version}.  Next: make serve"
+        return f"Unchanged: the champion is this model already, {version}.  {next_step}"
     if outcome.waits:
         waits = "\n  ".join(outcome.waits)
         return f"Accepted:\n  {reasons}\nWaits: {version}\n  {waits}"
     if outcome.verdict.accepted:
-        return f"Accepted:\n  {reasons}\n{serve}"
+        return f"Accepted:\n  {reasons}\n{champion}"
     if outcome.verdict.evidence["champion"]:
-        stays = f"The champion stays.  Candidate: {version}.  Next: make serve"
-        return f"Refused:\n  {reasons}\n{stays}"
+        return f"Refused:\n  {reasons}\nThe champion stays.  Candidate: {version}.  {next_step}"
     raise ProjectError(
         f"refused, and no version is champion: nothing can be served\n  {reasons}\n"
         "Use better data or another model, or change the requirements in config/gate.toml"

@@ -76,6 +76,18 @@ def scheduled_watch() -> None:
         raise ProjectError("\n".join(findings))
 
 
+@prefect.flow(name="scheduled-scoring", log_prints=True, **BAD_ENDS)
+def scheduled_scoring() -> None:
+    """Score what is new in the source of the batches, then report on them."""
+    settings = load_settings()
+    try:
+        for score in build_tasks("score_new_rows"):
+            score(settings)
+    finally:
+        for report in build_tasks("after_scheduled_scoring"):
+            report(settings)
+
+
 def build_tasks(hook: str) -> list[Callable[[Settings], object]]:
     """Return the plugins of a hook, each as a task."""
     return [tasks.task(function) for function in plugins.get_implementations(hook)]
@@ -94,15 +106,17 @@ def serve_schedule(settings: Schedule, now: bool) -> None:
     """
     name = project.get_project().package  # a server may be shared with other projects
     runner = Runner(name=name, limit=1, query_seconds=settings.poll_seconds)
-    cron, watch = parse_cron("cron", settings), parse_cron("watch", settings)
+    cron, watch, score = (parse_cron(name, settings) for name in ("cron", "watch", "score"))
     with get_client(sync_client=True) as client:
         report_lost_runs(client)
         options: Any = {"name": name, "entrypoint_type": EntrypointType.MODULE_PATH}
         runner.add_flow(scheduled_watch, schedule=watch, **options)
+        runner.add_flow(scheduled_scoring, schedule=score, **options)
         training: Any = runner.add_flow(scheduled_training, schedule=cron, **options)
         if now:
             client.create_flow_run_from_deployment(training)
-    times = f"training {settings.cron!r}, watch {settings.watch!r} ({settings.timezone})"
+    times = f"training {settings.cron!r}, watch {settings.watch!r}, scoring {settings.score!r}"
+    times += f" ({settings.timezone})"
     print(f"Serving the schedule: {times}; end it with Ctrl-C", flush=True)
     asyncio.run(runner.start())
 

@@ -79,12 +79,9 @@ def train_in_subprocesses(params: dict[str, object]) -> list[pd.DataFrame]:
 
 def train_in_subprocess(params: dict[str, object], file: Path) -> pd.DataFrame:
     """Return the predictions of a training in a new process; the file's name is its hash seed."""
-    variables = {
-        "PYTHONHASHSEED": file.stem,
-        f"{project.get_project().prefix}MODEL": json.dumps(params),
-    }
+    prefix = project.get_project().prefix
     command = [sys.executable, "-m", "mlops_ladder", "reproduce", "--write", str(file)]
-    environment = os.environ | variables
+    environment = os.environ | {"PYTHONHASHSEED": file.stem, f"{prefix}MODEL": json.dumps(params)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProjectError(f"a training failed\n{done.stderr.strip()}")

@@ -43,13 +43,14 @@ class Repro(StrictModel):
 class Schedule(StrictModel):
     """When the pipeline runs by itself: cron in a time zone; how often a failed run is repeated.
 
-    `watch`: when the log is checked, or "" for never.
+    `watch`: when the log is checked, or "" for never.  `score`: when new rows are looked for.
     `webhook`: gets a message if a run fails, crashes or is cancelled.  Set it in the environment:
     such an address is a secret.  `poll_seconds`: the seconds between two looks for due runs.
     """
 
     cron: str = "0 3 * * 1"
     watch: str = "0 5 * * *"
+    score: str = "0 * * * *"
     timezone: str = "UTC"
     retries: int = Field(default=1, ge=0)
     retry_seconds: float = Field(default=300, ge=0)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlops_ladder import raise_for_faults
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.data.remote import refresh_snapshot
 from mlops_ladder.export.bundle import export_bundle
 from mlops_ladder.model import training
 from mlops_ladder.model.split import (
@@ -52,6 +53,7 @@ class Outcome:
 def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
     """Read all rows, once the registry is verified: a later step writes to it."""
     decisions.recover_and_verify()
+    refresh_snapshot(settings.data.path)
     frame = read_data(settings)
     return frame, f"{len(frame):,} rows from {settings.data.path}"
 
@@ -59,9 +61,8 @@ def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
 def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[pd.DataFrame, str]:
     """Return the rows for training.  Raise ProjectError for violations and leaking columns."""
     list_checks(contract)  # so that wrong settings fail now, not after the search
-    rows = training.prepare_training_rows(
-        frame, contract, settings, get_implementations("find_violations")
-    )
+    checks = get_implementations("find_violations")
+    rows = training.prepare_training_rows(frame, contract, settings, checks)
     raise_for_faults("the data hold the answer", find_target_leakage(rows, contract, settings))
     return rows, f"{len(rows):,} rows keep the contract"
 
@@ -99,9 +100,8 @@ def evaluate(trained: training.Trained, split_rows: Splits, tags: Tags) -> tuple
         folder = Path(name)
         bundle = export_bundle(trained, folder / "serving", run_id)
         (folder / "split").mkdir()
-        list_row_ids(split_rows, trained.contract).to_csv(
-            folder / "split" / f"{run_id}.csv", index=False
-        )
+        ids = list_row_ids(split_rows, trained.contract)
+        ids.to_csv(folder / "split" / f"{run_id}.csv", index=False)
         runs.connect_mlflow().MlflowClient().log_artifacts(run_id, name)
     metric = trained.settings.metric
     scores = f"{trained.scores[metric]:.4g}, baseline {trained.baseline_scores[metric]:.4g}"

@@ -142,11 +142,7 @@ class SearchRun:
         """Log parameters and scores of a trial, and end the run."""
         now = int(time.time() * 1000)
         values = {f"validation.{self.metric}": trial.score, "fit_seconds": trial.seconds}
-        metrics = [
-            self.entities.Metric(name, value, now, 0)
-            for name, value in values.items()
-            if isfinite(value)
-        ]
+        metrics = [self.entities.Metric(k, v, now, 0) for k, v in values.items() if isfinite(v)]
         params = [self.entities.Param(f"model.{k}", str(v)) for k, v in trial.params.items()]
         self.client.log_batch(run_id, metrics=metrics, params=params)
         self.client.set_terminated(run_id)

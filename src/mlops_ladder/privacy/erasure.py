@@ -9,10 +9,11 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, UTC
 from io import BytesIO, StringIO
+from itertools import compress
 from pathlib import Path
 from typing import Annotated
 from unicodedata import normalize
@@ -21,14 +22,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from mlops_ladder import ProjectError, write_synced_file, write_file_atomically
+from mlops_ladder import ProjectError, read_text_if_exists
+from mlops_ladder import write_file_atomically, write_synced_file
+from mlops_ladder.data import remote
 from mlops_ladder.data.contract import Column, Contract, read_contract, Role
-from mlops_ladder.data.reading import is_parquet, list_data_files, NULL_WORDS
+from mlops_ladder.data.formats import CSV, detect_format, NULL_WORDS, PARQUET
+from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.data.sources import compute_sha256, update_declared
 from mlops_ladder.monitoring.archive import Archive, Change, NoLog
 from mlops_ladder.plugins import get_hooks
-from mlops_ladder.privacy.erasure_log import ensure_key, Entry, make_mark, normalize_id
-from mlops_ladder.privacy.erasure_log import read_erasures, RECORD
+from mlops_ladder.privacy.erasure_log import Entry, normalize_id
+from mlops_ladder.privacy.erasure_log import make_marks, read_erasures, RECORD
 from mlops_ladder.privacy.residual_search import describe_residuals
 from mlops_ladder.privacy.rules import read_rules
 from mlops_ladder.registry.decisions import get_actor, registry_lock
@@ -82,13 +86,13 @@ class RemainingFile:
 
 
 def remove_rows(path: Path, data: Data, request: ErasureRequest) -> RemainingFile:
-    """Return a file without the rows of the id; all other rows keep their bytes.
-
-    Raise ProjectError if it cannot be written as it was.
-    """
+    """Return a file without the rows of the id.  Raise ProjectError if others would change."""
     try:
-        if is_parquet(path):
+        content, kind = detect_format(path, data)
+        if kind is PARQUET:
             return remove_parquet_rows(path, request)
+        if kind is not CSV or content is not path:
+            raise ValueError("only a CSV or Parquet can lose rows; write it as one of them")
         return remove_csv_rows(path.read_bytes(), data, request)
     except (OSError, ValueError, LookupError, csv.Error, pa.ArrowException) as error:
         raise ProjectError(f"{path}: {error}; nothing is changed") from error
@@ -135,14 +139,14 @@ def remove_parquet_rows(path: Path, request: ErasureRequest) -> RemainingFile:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     codec = groups[0].column(0).compression if groups and metadata.num_columns else "NONE"
     request.check_columns(table.column_names)
-    columns = {*request.columns, *request.ids}
-    rows = table.select([name for name in table.column_names if name in columns]).to_pylist()
+    columns = [name for name in table.column_names if name in {*request.columns, *request.ids}]
+    rows = table.select(columns).to_pylist()
     matches = [request.matches_row(row) for row in rows]
-    kept, sink = table.filter(pa.array([not match for match in matches])), BytesIO()
+    kept, sink = table.filter([not match for match in matches]), BytesIO()
     size = max([1, *(group.num_rows for group in groups)])
     codec = codec.replace("UNCOMPRESSED", "NONE")
     pq.write_table(kept, sink, compression=codec, row_group_size=size)
-    erased = [request.read_ids(row) for row, match in zip(rows, matches, strict=True) if match]
+    erased = [request.read_ids(row) for row in compress(rows, matches)]
     return RemainingFile(sink.getvalue(), kept.num_rows, erased)
 
 
@@ -160,13 +164,9 @@ def plan_entry(
         changes: The requests of the log that change.
         earlier: The entry of an interrupted run, whose counts stay.
     """
-    entry = earlier or {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": get_actor(),
-        "columns": list(request.columns),
-        "files": {},
-        "log": {"requests": 0, "rows": 0},
-    }
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    new: Entry = {"time": now, "who": get_actor(), "columns": list(request.columns)}
+    entry = earlier or new | {"files": {}, "log": {"requests": 0, "rows": 0}}
     for path, part in parts.items():
         counts = entry["files"].setdefault(str(path), {"rows": 0, "before": compute_sha256(path)})
         counts["rows"] = max(counts["rows"], len(part.erased))
@@ -234,8 +234,8 @@ def apply_erasure(
         counts["after"] = compute_sha256(Path(name)) if counts["left"] else None
     update_declared(entry["files"])
     if entry["time"] not in [old["time"] for old in read_erasures() if old["ids"] == entry["ids"]]:
-        lines = RECORD.read_text(encoding="utf-8") if RECORD.exists() else ""
-        write_file_atomically(RECORD, f"{lines}{json.dumps(entry, ensure_ascii=False)}\n")
+        line = json.dumps(entry, ensure_ascii=False)
+        write_file_atomically(RECORD, f"{read_text_if_exists(RECORD)}{line}\n")
     ERASURE_MARKER.unlink()
     return entry
 
@@ -262,33 +262,33 @@ def parse_request(contract: Contract, text: str, column: str, settings: Settings
         way_out = 'give role = "id" to one that names somebody'
         way_out += ", or name one of role group or personal: COLUMN=…"
         raise ProjectError(f"contract.toml: no column has the role id; {way_out}")
-    columns = {name: contract.columns[name] for name in ([column] if column else ids)}
-    return ErasureRequest(text, columns, {name: contract.columns[name] for name in ids})
+    columns = contract.columns
+    chosen = {name: columns[name] for name in ([column] if column else ids)}
+    return ErasureRequest(text, chosen, {name: columns[name] for name in ids})
 
 
-@contextmanager
-def open_log(settings: Settings) -> Iterator[Archive | None]:
-    """Open the prediction log; None if nothing has been logged yet."""
+def open_log(settings: Settings) -> AbstractContextManager[Archive | None]:
+    """Return a context of the prediction log; of None if nothing has been logged yet."""
     try:
-        archive = Archive(settings.serving.prediction_log_url)
+        return Archive(settings.serving.prediction_log_url)
     except NoLog:
-        yield None
-        return
-    with archive:
-        yield archive
+        return nullcontext()
 
 
 def remove_from_files(request: ErasureRequest, settings: Settings) -> dict[Path, RemainingFile]:
     """Return what is left of each data file."""
-    paths = list_data_files(settings.data.path)
-    return {path: remove_rows(path, settings.data, request) for path in paths}
+    source = settings.data.path
+    new = remote.refresh_snapshot(source)
+    files = {path: remove_rows(path, settings.data, request) for path in list_data_files(source)}
+    if new and any(part.erased for part in files.values()):
+        raise ProjectError(f"{source}: holds the id; delete it there first; nothing is changed")
+    return files
 
 
-def list_row_names(changes: list[Change], *marks: str) -> Iterator[str]:
-    """Yield the names of rows of the log: the id of the request, a mark, the place of the row."""
-    for change in changes:
-        for place in change.gone:
-            yield from (f"{change.request_id}{mark}{place}" for mark in marks)
+def list_row_names(changes: list[Change], *marks: str) -> list[str]:
+    """Return the names of rows of the log: the id of the request, a mark, the place of the row."""
+    rows = [(change.request_id, place) for change in changes for place in change.gone]
+    return [f"{request_id}{mark}{place}" for request_id, place in rows for mark in marks]
 
 
 def find_logged_rows(
@@ -332,19 +332,10 @@ def erase_id(request: ErasureRequest, settings: Settings, dry: bool = False) -> 
             raise ProjectError(f"{settings.data.path}: {reason}")
         if dry:
             return plan_entry(request, parts, changes)
-        marks = make_marks(request)
+        marks = make_marks(request.text, request.columns)
         entry = plan_entry(request, parts, changes, read_interrupted(marks)) | {"ids": marks}
         prepare_erasure(parts, entry)
         return apply_erasure(parts, archive, changes, entry)
-
-
-def make_marks(request: ErasureRequest) -> dict[str, str]:
-    """Return the marks of the id in the record, by column."""
-    secret = ensure_key()
-    return {
-        name: make_mark(secret, name, normalize_id(request.text, column))
-        for name, column in request.columns.items()
-    }
 
 
 def main(
@@ -355,12 +346,12 @@ def main(
     """Erase an id; print what was removed, where it still is, and the next step."""
     settings = load_settings()
     request = parse_request(read_contract(), forgotten_id, column, settings)
-    with nullcontext() if dry_run else registry_lock(LOCK):
-        entry = erase_id(request, settings, dry_run)
-    print(f"{'Would remove' if dry_run else 'Removed'} {format_entry(entry)}")
     if dry_run:
+        print(f"Would remove {format_entry(erase_id(request, settings, dry=True))}")
         return
-    print(f"Recorded in {RECORD}, by a mark that names nobody")
+    with registry_lock(LOCK):
+        entry = erase_id(request, settings)
+    print(f"Removed {format_entry(entry)}\nRecorded in {RECORD}, by a mark that names nobody")
     files = map(Path, entry["files"])
     if lines := list(describe_residuals(request.text.strip(), settings.data.encoding, files)):
         print("\n  ".join(["Still there, see docs/privacy.md:", *lines]))

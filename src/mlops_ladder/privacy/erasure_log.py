@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -18,7 +18,8 @@ from unicodedata import normalize
 
 import pandas as pd
 
-from mlops_ladder import ProjectError, sync_folder, write_synced_file
+from mlops_ladder import ProjectError, read_text_if_exists
+from mlops_ladder import sync_folder, write_synced_file
 from mlops_ladder.data.casting import make_violation
 from mlops_ladder.data.contract import Column, Contract, Violation
 
@@ -49,9 +50,8 @@ def normalize_id(value: object, column: Column) -> str:
 
 def read_erasures() -> list[Entry]:
     """Return the entries of the record.  Raise ProjectError that names an unreadable line."""
-    lines = RECORD.read_text(encoding="utf-8").splitlines() if RECORD.exists() else []
     entries = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text_if_exists(RECORD).splitlines(), 1):
         try:
             entry: Entry = json.loads(line)
             entries.append(entry | {"ids": dict(entry["ids"])})
@@ -66,7 +66,7 @@ def read_key() -> bytes | None:
 
     Raise ProjectError if the text is no key.
     """
-    text = os.environ.get(KEY_VARIABLE) or (KEY.read_text("ascii") if KEY.exists() else "")
+    text = os.environ.get(KEY_VARIABLE) or read_text_if_exists(KEY)
     try:
         key = bytes.fromhex(text.strip())
         if text and len(key) != 32:
@@ -87,19 +87,15 @@ def ensure_key() -> bytes:
     if RECORD.exists():
         way_out = f"bring it back, or set {KEY_VARIABLE}: with a new one nobody is known again"
         raise ProjectError(f"{KEY}: not here, and {RECORD} was made with it; {way_out}")
-    part = KEY.with_name(f"{os.getpid()}.part{KEY.suffix}")  # .gitignore covers it, as the key
+    secret, part = secrets.token_bytes(32), KEY.with_name(f"part{KEY.suffix}")  # git ignores both
     try:
-        write_synced_file(part, secrets.token_hex(32).encode(), 0o600)
-        if KEY.exists() and not KEY.read_text("ascii").strip():
-            KEY.unlink()  # empty, as a full disk leaves it
-        os.link(part, KEY)  # fails if another process has created a key meanwhile
+        write_synced_file(part, secret.hex().encode(), 0o600)
+        part.replace(KEY)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(KEY)) from error
-    finally:
-        part.unlink(missing_ok=True)
     sync_folder(KEY.resolve().parent)
     print(f"Made {KEY}.  Keep it where the team keeps its secrets; git does not hold it")
-    return bytes.fromhex(KEY.read_text("ascii"))
+    return secret
 
 
 def make_mark(secret: bytes, name: str, text: str) -> str:
@@ -107,37 +103,28 @@ def make_mark(secret: bytes, name: str, text: str) -> str:
     return hmac.digest(secret, f"{name}\0{text}".encode(), "sha256").hex()
 
 
-def find_returned_ids(
-    frame: pd.DataFrame, columns: Mapping[str, Column], secret: bytes, entries: list[Entry]
-) -> Iterator[Violation]:
-    """Yield a violation for each column that holds an erased id; it shows no value.
-
-    Args:
-        frame: The rows to search.
-        columns: The columns of the contract.
-        secret: The key of the record.
-        entries: The record.
-    """
-    for name in [name for name in columns if name in frame.columns]:
-        marks = {entry["ids"].get(name) for entry in entries} - {None}
-        values, column = frame[name].reset_index(drop=True), columns[name]
-        ids: list[object] = list(values.dropna().unique()) if marks else []
-        hits = [hit for hit in ids if make_mark(secret, name, normalize_id(hit, column)) in marks]
-        if hits:
-            mask = values.isin(hits).to_numpy()
-            yield replace(make_violation(values, mask, RETURNED_RULE), example="")
+def make_marks(text: str, columns: Mapping[str, Column]) -> dict[str, str]:
+    """Return the marks of an id in the record, by column; create the key at the first use."""
+    secret = ensure_key()
+    return {name: make_mark(secret, name, normalize_id(text, columns[name])) for name in columns}
 
 
 def find_erased_ids(frame: pd.DataFrame, contract: Contract) -> list[Violation]:
-    """Return a violation for each column that holds an erased id.
+    """Return a violation for each column that holds an erased id; it shows no value.
 
     Without the key of the record no id can be recognised; then print that.
     """
-    entries = read_erasures()
-    secret = read_key() if entries else None
-    if secret:
-        return list(find_returned_ids(frame, contract.columns, secret, entries))
-    if entries:
+    entries, violations = read_erasures(), []
+    secret = (read_key() if entries else None) or b""
+    if entries and not secret:
         reason = f"neither {KEY} nor {KEY_VARIABLE} is here; whether one is back is not known"
         print(f"{RECORD}: {len(entries)} were forgotten, and {reason}", file=sys.stderr)
-    return []
+    for name in [name for name in contract.columns if secret and name in frame.columns]:
+        marks = {entry["ids"].get(name) for entry in entries}
+        values, column = frame[name].reset_index(drop=True), contract.columns[name]
+        ids: list[object] = list(values.dropna().unique()) if marks != {None} else []
+        hits = [hit for hit in ids if make_mark(secret, name, normalize_id(hit, column)) in marks]
+        if hits:
+            mask = values.isin(hits).to_numpy()
+            violations.append(replace(make_violation(values, mask, RETURNED_RULE), example=""))
+    return violations

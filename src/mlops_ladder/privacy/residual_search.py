@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from mlops_ladder.data import provenance, reading
 
 SKIPPED_FOLDERS = {".git", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", "node_modules"}
-COMPRESSED_SUFFIXES = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz"}
+COMPRESSED_SUFFIXES = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz", ".xlsx", ".feather"}
+MAX_HITS = 20
 MIN_ID_LENGTH = 4  # characters: every file holds shorter ids, as parts of numbers
 
 
@@ -45,41 +46,26 @@ def contains_id(path: Path, looked_for: re.Pattern[bytes], text: str) -> bool:
         return looked_for.search(content) is not None
 
 
-def find_residual_files(text: str, encoding: str, folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the files that hold an id, and the compressed files, which are not searched."""
-    looked_for = id_pattern(text, encoding)
-    hits, closed = [], []
-    for path in walk_files(folder):
-        if path.suffix in COMPRESSED_SUFFIXES:
-            closed.append(path)
-        elif contains_id(path, looked_for, text):
-            hits.append(path)
-    return hits, closed
-
-
 def describe_residuals(text: str, encoding: str, changed: Iterable[Path]) -> Iterator[str]:
-    """Yield a line for each place in this folder, git and DVC's remote that may hold the id."""
+    """Yield a line for each place in this folder, git and DVC's remote that may hold the id.
+
+    Compressed files are counted, and not searched.
+    """
     if len(text) < MIN_ID_LENGTH:
         yield f"not looked for: of an id of {len(text)} characters every file holds parts"
     else:
-        hits, closed = find_residual_files(text, encoding, Path())
-        for place, paths in group_by_folder(hits).items():
-            more = f", and {len(paths) - 1} more files of {place}" if len(paths) > 1 else ""
-            yield f"{paths[0]}{more}"
-        for place, paths in group_by_folder(closed).items():
-            yield f"{place}: {len(paths)} compressed files, which are not looked into"
+        pattern, files = id_pattern(text, encoding), list(walk_files(Path()))
+        closed = [path for path in files if path.suffix in COMPRESSED_SUFFIXES]
+        others = [path for path in files if path.suffix not in COMPRESSED_SUFFIXES]
+        hits = [path for path in others if contains_id(path, pattern, text)]
+        yield from map(str, hits[:MAX_HITS])
+        if more := hits[MAX_HITS:]:
+            yield f"and in {len(more)} more files"
+        if closed:
+            yield f"{len(closed)} compressed files, such as {closed[0]}, are not looked into"
     names = [path.as_posix() for path in changed]
     commits = provenance.run_git("rev-list", "--count", "--all", "--", *names) if names else None
     if commits not in (None, "0"):
         yield f"git: {commits} commits hold earlier versions of {', '.join(names)}"
     if any(Path(f"{name}.dvc").exists() for name in names):
         yield "the remote of .dvc/config: earlier versions"
-
-
-def group_by_folder(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """Return the paths by their first folder; below a hidden folder, by the first two."""
-    groups: dict[str, list[Path]] = {}
-    for path in paths:
-        depth = 2 if path.parts[0].startswith(".") else 1
-        groups.setdefault("/".join(path.parts[:depth]), []).append(path)
-    return groups

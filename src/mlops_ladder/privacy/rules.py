@@ -79,20 +79,15 @@ class Rules(StrictModel):
         """Return a line for each rule that does not fit the contract, or that has no reason."""
         keys = [("allowed", name) for name in self.allowed]
         keys += [("classes", name) for name in self.classes]
-        columns = ", ".join(contract.columns)
-        return [
-            *(
-                f"{section}.{name}: no such column; there are {columns}"
-                for section, name in keys
-                if name not in contract.columns
-            ),
-            *(f"allowed.{name}: say why" for name, why in self.allowed.items() if not why.strip()),
-            *(
-                f'classes.{name}: its role in contract.toml is "personal"'
-                for name in contract.names("personal")
-                if self.classes.get(name, "personal") != "personal"
-            ),
-        ]
+        known = contract.columns
+        unknown = f"no such column; there are {', '.join(known)}"
+        faults = [f"{key}.{name}: {unknown}" for key, name in keys if name not in known]
+        empty = [name for name, why in self.allowed.items() if not why.strip()]
+        faults += [f"allowed.{name}: say why" for name in empty]
+        for name in contract.names("personal"):
+            if self.classes.get(name, "personal") != "personal":
+                faults.append(f'classes.{name}: its role in contract.toml is "personal"')
+        return faults
 
     def find_banned_columns(self, contract: Contract) -> Iterator[Violation]:
         """Yield a violation for each column that reaches the model or the log but must not."""
@@ -135,11 +130,9 @@ def read_rules(contract: Contract) -> Rules:
 
 def has_iban(text: str) -> bool:
     """Return whether a text holds an IBAN with right check digits (ISO 7064, modulo 97)."""
-    for match in IBAN.findall(text):
-        number = match.replace(" ", "")
-        if int("".join(str(int(digit, 36)) for digit in number[4:] + number[:4])) % 97 == 1:
-            return True
-    return False
+    numbers = (match.replace(" ", "") for match in IBAN.findall(text))
+    digits = ("".join(str(int(sign, 36)) for sign in name[4:] + name[:4]) for name in numbers)
+    return any(int(number) % 97 == 1 for number in digits)
 
 
 PII_PATTERNS: dict[str, Callable[[str], object]] = {

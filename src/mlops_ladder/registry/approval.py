@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic import ValidationError
 
-from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder import ProjectError, raise_for_faults
+from mlops_ladder import read_text_if_exists, write_file_atomically
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import decisions, history, promotion, versions
-from mlops_ladder.registry.forge_reviews import find_reviewers, Person
+from mlops_ladder.registry.people import Person
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.registry.settings import Approval
 from mlops_ladder.settings import get_settings_file, load_settings
@@ -38,7 +39,7 @@ AUTHORS = "--format=%aN <%aE>%n%(trailers:key=Co-authored-by,valueonly)"
 class Approved(StrictModel):
     """An approval: its report, its approver, its way and its evidence.
 
-    `proof` is the sha256 of the verdict; `evidence` a commit, or the address of a review.
+    `proof` is the sha256 of the verdict; `evidence` the signed commit.
     """
 
     version: str
@@ -46,7 +47,7 @@ class Approved(StrictModel):
     proof: str
     approver: str
     authors: list[str]
-    way: Literal["named", "signed", "reviewed"]
+    way: Literal["named", "signed"]
     evidence: str
     time: datetime
 
@@ -56,15 +57,13 @@ def read_policy() -> Approval:
 
     So a change that removes the second person is seen in git.
     """
-    settings = load_settings().approval
-    path = get_settings_file("approval")
+    settings, path = load_settings().approval, get_settings_file("approval")
     policy = Approval(**(read_toml(path).get("approval", {}) if path.exists() else {}))
-    strict = {
-        "needed": max(settings.needed, policy.needed, key=NEEDED.index),
-        "way": settings.way if policy.way == "named" else policy.way,
-        "approvers": policy.approvers or settings.approvers,
-    }
-    return settings.model_copy(update=strict)
+    return Approval(
+        needed=max(settings.needed, policy.needed, key=NEEDED.index),
+        way=settings.way if policy.way == "named" else policy.way,
+        approvers=policy.approvers or settings.approvers,
+    )
 
 
 def is_approval_needed(policy: Approval) -> bool:
@@ -77,8 +76,7 @@ def is_approval_needed(policy: Approval) -> bool:
     address = runs.connect_mlflow().get_registry_uri()
     if address.partition(":")[0] not in LOCAL:
         return True
-    text = DEPLOYMENTS.read_text(encoding="utf-8") if DEPLOYMENTS.exists() else ""
-    return bool(DEPLOYED.search(text))
+    return bool(DEPLOYED.search(read_text_if_exists(DEPLOYMENTS)))
 
 
 def find_unapproved(version: Version, verdict: dict[str, Any]) -> list[str]:
@@ -95,19 +93,15 @@ def find_approval_faults(version: Version, verdict: dict[str, Any]) -> list[str]
     if any(not faults for _, faults in judged):
         return []
     message = f"somebody other than {' and '.join(map(str, authors))} has to approve it"
-    return [
-        *(f"by {approved.approver}: {why}" for approved, faults in judged for why in faults),
-        f"{message}: make approve VERSION={version.number}",
-    ]
+    reasons = [f"by {approved.approver}: {why}" for approved, faults in judged for why in faults]
+    return [*reasons, f"{message}: make approve VERSION={version.number}"]
 
 
 def judge_approvals(version: Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:
     """Return each approval in the registry, with the reasons why it does not count."""
-    proof, authors, policy = history.hash_verdict(verdict), find_authors(version), read_policy()
+    against = history.hash_verdict(verdict), find_authors(version), read_policy()
     approvals = read_approvals(version)
-    return [
-        (approved, find_evidence_faults(approved, proof, authors, policy)) for approved in approvals
-    ]
+    return [(approved, find_evidence_faults(approved, *against)) for approved in approvals]
 
 
 def find_authors(version: Version) -> list[Person]:
@@ -115,14 +109,12 @@ def find_authors(version: Version) -> list[Person]:
 
     For a merge, also the authors of the merged commits; co-authors are authors.
     """
-    tags = versions.get_client().get_model_version(versions.model_name(), version.number).tags
+    author = versions.read_version_tags(version.number).get("author", "")
     commit = versions.read_origin(version)["commit"]
-    names = provenance.run_git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
-    names += "\n" + (
-        provenance.run_git("log", "--no-merges", AUTHORS, f"{commit}^..{commit}") or ""
-    )
+    own = provenance.run_git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
+    merged = provenance.run_git("log", "--no-merges", AUTHORS, f"{commit}^..{commit}") or ""
     authors: list[Person] = []
-    for name in filter(None, (tags.get("author", ""), *names.splitlines())):
+    for name in filter(None, [author, *own.splitlines(), *merged.splitlines()]):
         if not (person := Person.parse(name)).is_among(authors):
             authors.append(person)
     return authors
@@ -169,45 +161,31 @@ def write_request(entry: history.Entry) -> Path:
     return path
 
 
-def approve(entry: history.Entry, review: str = "") -> Approved:
-    """Write the approval of the present user, or of a reviewer, to the registry and the file.
+def approve(entry: history.Entry) -> Approved:
+    """Write the approval of the present user to the registry and the file.
 
     Raises ProjectError if that approval would not count; the registry then holds none.
     """
     policy, version = read_policy(), versions.version_from_entry(entry)
     path, authors = write_request(entry), find_authors(version)
-    approver, evidence = Person.parse(versions.get_author()), ""
-    if review:
-        (approver, *_), evidence = confirm_review(review, version.number, entry.proof)
     approved = Approved(
-        version=version.number,
-        model_version=version.model_version,
-        proof=entry.proof,
-        approver=str(approver),
+        **entry.model_dump(include={"version", "model_version", "proof"}),
+        approver=str(Person.parse(versions.get_author())),
         authors=[str(author) for author in authors],
-        way="reviewed" if review else "signed" if policy.way == "signed" else "named",
-        evidence=evidence,
+        way=policy.way,
+        evidence="",
         time=datetime.now(UTC),
     )
     title = f"v{approved.version}: not approved by {approved.approver}"
     raise_for_faults(title, find_policy_faults(approved, entry.proof, authors, policy))
-    approved = write_approval(path, approved)
-    if approved.way == "signed":
-        raise_for_faults(title, find_evidence_faults(approved, entry.proof, authors, policy))
-    versions.get_client().set_model_version_tag(
-        versions.model_name(), version.number, TAG, approved.model_dump_json()
-    )
-    return approved
-
-
-def write_approval(path: Path, approved: Approved) -> Approved:
-    """Write an approval into the file of its request, and commit a signed one.  Return it."""
     request = json.loads(path.read_text("utf-8")) | {"approval": approved.model_dump(mode="json")}
     write_file_atomically(path, json.dumps(request, indent=2) + "\n")
-    if approved.way != "signed":
-        return approved
-    commit = commit_signed(path, f"Approve v{approved.version}")
-    return approved.model_copy(update={"evidence": commit})
+    if approved.way == "signed":
+        commit = commit_signed(path, f"Approve v{approved.version}")
+        approved = approved.model_copy(update={"evidence": commit})
+        raise_for_faults(title, find_evidence_faults(approved, entry.proof, authors, policy))
+    versions.set_version_tag(approved.version, TAG, approved.model_dump_json())
+    return approved
 
 
 def find_policy_faults(
@@ -236,18 +214,14 @@ def find_policy_faults(
 def find_evidence_faults(
     approved: Approved, proof: str, authors: list[Person], policy: Approval
 ) -> list[str]:
-    """Return why an approval does not count; verify its signed commit, or its review.
+    """Return why an approval does not count; verify its signed commit.
 
     The arguments are those of `find_policy_faults`.
     """
     faults = find_policy_faults(approved, proof, authors, policy)
-    if faults or approved.way == "named":
-        return faults
-    if approved.way == "signed":
-        fault = find_signature_fault(approved.evidence, approved.approver, proof)
-    else:
-        fault = find_review_fault(approved)
-    return [fault] if fault else []
+    if not faults and approved.way == "signed":
+        faults.append(find_signature_fault(approved.evidence, approved.approver, proof))
+    return [fault for fault in faults if fault]
 
 
 def commit_signed(path: Path, message: str) -> str:
@@ -272,56 +246,23 @@ def find_signature_fault(commit: str, approver: str, proof: str) -> str:
     if not signer.is_same(Person.parse(approver)):
         return f"{title}: signed by {signer}, not by {approver}"
     line = f'"proof": "{proof}"'
-    is_there = provenance.run_git("grep", "--fixed-strings", line, commit, "--", str(FOLDER))
-    return "" if is_there else f"{title}: of another report"
-
-
-def find_review_fault(approved: Approved) -> str:
-    """Return why the forge does not confirm a review now; "" if it does."""
-    number = approved.evidence.rpartition("/")[2]
-    try:
-        people, address = confirm_review(number, approved.version, approved.proof)
-    except ProjectError as error:
-        way_out = "sign in with gh or glab (GH_TOKEN, GITLAB_TOKEN); see docs/approval.md"
-        return f"review {approved.evidence}: not confirmed by the forge: {error}; {way_out}"
-    if address != approved.evidence or approved.approver not in map(str, people):
-        names = ", ".join(map(str, people))
-        return f"review {approved.evidence}: the forge knows {address}, approved by {names}"
-    return ""
-
-
-def confirm_review(number: str, version: str, proof: str) -> tuple[list[Person], str]:
-    """Return the people who have approved this report on the forge, and the review's address.
-
-    Raises ProjectError if nobody but the authors of the request has.
-    """
-    path = find_approval_path(version)
-
-    def holds_report(commit: str) -> bool:
-        text = provenance.run_git("show", f"{commit}:{path.as_posix()}")
-        try:
-            return bool(text) and history.hash_verdict(json.loads(str(text))["report"]) == proof
-        except (ValueError, KeyError, TypeError):
-            return False
-
-    return find_reviewers(number, path.as_posix(), holds_report)
+    has_proof = provenance.run_git("grep", "--fixed-strings", line, commit, "--", str(FOLDER))
+    return "" if has_proof else f"{title}: of another report"
 
 
 def main(
     version: Annotated[str, typer.Option(help="which version")],
-    review: Annotated[str, typer.Option(help="as pull request N was reviewed", metavar="N")] = "",
     open_request: Annotated[bool, REQUEST] = False,
 ) -> None:
     """Approve a version that the gate has accepted; if it waited for that, it becomes champion."""
-    entry = find_accepted(version)
+    entry, path = find_accepted(version), find_approval_path(version)
     if open_request:
-        path = write_request(entry)
+        write_request(entry)
         print(f"{path}: the report of the gate.  Next: commit it, and have it reviewed")
         return
-    approved = approve(entry, review)
-    path = find_approval_path(approved.version)
+    approved = approve(entry)
     print(f"v{version}: approved by {approved.approver}, {approved.way}; commit {path}")
-    promotion.promote_waiting(entry, promotion.begin_rollout)
+    promotion.promote_waiting(entry)
 
 
 def require_approved_champion() -> None:
@@ -329,12 +270,10 @@ def require_approved_champion() -> None:
 
     Raises ProjectError with the reasons if nobody has, and the settings need it anywhere.
     """
-    entry = versions.read_state().champion
     if read_policy().needed == "never":
         print("config/approval.toml needs no approval")
         return
-    if entry is None:
-        raise ProjectError("no version is champion yet; run `make pipeline`")
+    entry = versions.require_champion()
     version = versions.version_from_entry(entry)
     verdict = versions.find_acceptance(entry).verdict or {}
     raise_for_faults(f"v{version.number}: not approved", find_approval_faults(version, verdict))

@@ -107,10 +107,8 @@ def mark_unseen(last: history.Entry, contract: Contract, rows: pd.DataFrame) -> 
         raise ProjectError(f"{file}: no column `key`, so the rows it has learned from are unknown")
     learned = record.loc[record["part"] != "holdout", "key"]
     names = contract.names("feature", "target", "time", "id", "group")
-    keys = training.compute_row_keys(
-        validate_and_cast(rows, contract, names), contract, "." in learned.iloc[0]
-    )
-    return ~keys.isin(learned)
+    cast = validate_and_cast(rows, contract, names)
+    return ~training.compute_row_keys(cast, contract, "." in learned.iloc[0]).isin(learned)
 
 
 def describe_task(problem: str, contract: Contract) -> str:

@@ -23,7 +23,8 @@ from typing import Any, Literal, TYPE_CHECKING
 
 import pandas as pd
 
-from mlops_ladder.model import prediction, resampling
+from mlops_ladder.model import prediction
+from mlops_ladder.model.resampling import bootstrap_scores, Estimate, RESAMPLES
 from mlops_ladder.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 FEW_ROWS = 100  # with fewer, the interval is wider than most gains
 NO_CHAMPION = ("candidate", "baseline")
 Scores = dict[str, dict[str, float]]
+Gains = dict[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def evaluate_gate(
         "scores": scores,
         "gains": {name: [gain.value, gain.low, gain.high] for name, gain in gains.items()},
         "questions": {result.name: grade_result(result) for result in results if result.name},
-        "resamples": resampling.RESAMPLES,
+        "resamples": RESAMPLES,
         "seed": settings.seed,
     }
     accepted = all(result.is_passed or not result.decides for result in results)
@@ -119,23 +121,17 @@ def evaluate_gate(
 
 def compute_gains(
     truth: pd.Series, predictions: dict[str, pd.DataFrame], scores: Scores, settings: Settings
-) -> dict[str, resampling.Estimate]:
+) -> Gains:
     """Return the candidate's score and, for each other model, its gain: above 0 if it is better."""
     metric, sign = settings.metric, -1 if settings.metric in prediction.LOWER_IS_BETTER else 1
-    draws = resampling.bootstrap_scores(metric, truth, predictions, settings.seed)
-    mine = scores["candidate"][metric]
-    gains = {
-        name: (draws["candidate"] - draws[name]).interval(
-            sign * (mine - scores[name][metric]), sign
-        )
-        for name in predictions
-    }
-    return gains | {"candidate": draws["candidate"].interval(mine)}
+    draws = bootstrap_scores(metric, truth, predictions, settings.seed)
+    own, mine = draws["candidate"], scores["candidate"][metric]
+    better = {name: sign * (mine - scores[name][metric]) for name in predictions}
+    gains = {name: (own - draws[name]).interval(better[name], sign) for name in predictions}
+    return gains | {"candidate": own.interval(mine)}
 
 
-def beats_baseline(
-    gains: dict[str, resampling.Estimate], truth: pd.Series, settings: Settings
-) -> CheckResult:
+def beats_baseline(gains: Gains, truth: pd.Series, settings: Settings) -> CheckResult:
     """Check that the candidate beats the baseline, beyond chance if the rows suffice."""
     metric, gain = settings.metric, gains["baseline"]
     if not isfinite(gains["candidate"].value):
@@ -162,11 +158,9 @@ def check_floors(scores: dict[str, float], settings: Settings) -> list[CheckResu
     return results
 
 
-def beats_champion(
-    champion: str, gains: dict[str, resampling.Estimate], settings: Settings
-) -> CheckResult:
+def beats_champion(champion: str, gains: Gains, settings: Settings) -> CheckResult:
     """Check that the candidate beats the champion by more than `min_gain`; no score refuses."""
-    gain, least = gains.get(champion, resampling.Estimate(nan, nan, nan)), settings.gate.min_gain
+    gain, least = gains.get(champion, Estimate(nan, nan, nan)), settings.gate.min_gain
     if not isfinite(gain.value):
         way_out = f"to replace it all the same: gate.replace_uncompared = {champion[10:]}"
         message = f"{champion} has no {settings.metric} on these rows, so it is not compared"

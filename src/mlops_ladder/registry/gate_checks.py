@@ -21,6 +21,7 @@ from mlops_ladder.registry.gate import CheckResult, to_json_safe
 from mlops_ladder.tracking import runs
 
 __all__ = ["CheckContext", "CheckResult", "GateCheck", "list_checks", "run_check", "run_checks"]
+LOGGED = ("verdict", "reason", "evidence", "decides")  # of the result of each check
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,12 @@ def run_checks(
         return []
     context = CheckContext(load_logged(trained, run_id), champion, frame)
     results = {check.name: run_check(check, context) for check in checks}
-    client = runs.connect_mlflow().MlflowClient()
-    report = {
-        name: {key: to_json_safe(getattr(result, key)) for key in ("verdict", "reason", "evidence")}
-        | {"decides": result.decides}
-        for name, result in results.items()
-    }
-    client.log_text(run_id, json.dumps(report, indent=2, ensure_ascii=False), "questions.json")
+    client, report = runs.connect_mlflow().MlflowClient(), {}
     for name, result in results.items():
+        report[name] = to_json_safe({key: getattr(result, key) for key in LOGGED})
         if result.picture:
             client.log_figure(run_id, result.picture, f"plots/{name}.png")
+    client.log_text(run_id, json.dumps(report, indent=2, ensure_ascii=False), "questions.json")
     return [replace(result, reason=f"{name}: {result.reason}") for name, result in results.items()]
 
 

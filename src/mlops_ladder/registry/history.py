@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from mlops_ladder import write_synced_file
+from mlops_ladder import read_text_if_exists, write_synced_file
 from mlops_ladder.strict_model import StrictModel
 
 LOG = Path("promotions.jsonl")
@@ -112,7 +112,7 @@ def find_rollback(entries: Sequence[Entry], number: str) -> Entry | None:
 
 def read_log_lines() -> list[str]:
     """Return the lines of the log as they are."""
-    return LOG.read_text(encoding="utf-8").splitlines(keepends=True) if LOG.exists() else []
+    return read_text_if_exists(LOG).splitlines(keepends=True)
 
 
 def append_entry(entry: Entry) -> None:
@@ -138,9 +138,14 @@ def rewrite_log(entries: Iterable[Entry]) -> None:
         return
     unfinished = LOG.with_name(f"{LOG.name}.part")
     write_synced_file(unfinished, "".join(lines).encode())
-    if LOG.exists():
-        LOG.rename(LOG.with_name(f"{LOG.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
+    rename_old_log(LOG)
     unfinished.rename(LOG)
+
+
+def rename_old_log(path: Path) -> None:
+    """Rename a file, if it exists, to a name with the present time."""
+    if path.exists():
+        path.rename(path.with_name(f"{path.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
 
 
 def read_log() -> dict[int, Entry]:
@@ -158,9 +163,9 @@ def compare_log(copies: Mapping[int, str]) -> list[str]:
     faults = [f"{LOG}: {count} lines are no decision, or a decision a second time"] if count else []
     for number, entry in sorted(logged.items()):
         sound = entry.verdict is None or hash_verdict(entry.verdict) == entry.proof
+        title = f"{LOG}: decision {number}"
         if number not in copies:
-            faults.append(f"{LOG}: decision {number} is not the gate's: the registry lacks it")
+            faults.append(f"{title} is not the gate's: the registry lacks it")
         elif not (sound and entry.short == copies[number]):
-            message = f"decision {number} was changed: the registry holds {copies[number]}"
-            faults.append(f"{LOG}: {message}")
+            faults.append(f"{title} was changed: the registry holds {copies[number]}")
     return faults

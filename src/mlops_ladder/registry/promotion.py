@@ -4,13 +4,12 @@ The alias `candidate` names the version that the gate evaluated last, `champion`
 and `previous` the champion before it.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from mlops_ladder import plugins, ProjectError, raise_for_faults
+from mlops_ladder import plugins, project, ProjectError, raise_for_faults
 from mlops_ladder.registry import decisions, gate, history, publishing, versions
 from mlops_ladder.registry.versions import Version
 
@@ -25,11 +24,8 @@ def register_version(run_id: str, model_version: str, verdict: gate.Verdict) -> 
     the registry was changed outside the gate.
     """
     with decisions.locked_registry() as state:
-        equal = [
-            version
-            for version in versions.list_versions().values()
-            if version.model_version == model_version
-        ]
+        every = versions.list_versions().values()
+        equal = [version for version in every if version.model_version == model_version]
         version = equal[0] if equal else versions.create_version(run_id, model_version)
         versions.set_alias("candidate", version.number)
         last = state.champion.version if state.champion else None
@@ -67,15 +63,13 @@ def promote_version(version: Version, verdict: gate.Verdict) -> None:
     The same if the registry was changed outside the gate, or the run has no sound bundle.
     """
     if not verdict.accepted:
-        lines = [f"v{version.number}: the gate has refused it", *verdict.reasons]
-        raise ProjectError("\n  ".join(lines))
+        raise_for_faults(f"v{version.number}: the gate has refused it", verdict.reasons)
     with decisions.locked_registry() as state:
         last = state.champion.version if state.champion else None
         if last == version.number:
             return
-        raise_for_faults(
-            f"v{version.number}: not approved", find_blocking_reasons(version, verdict)
-        )
+        reasons = find_blocking_reasons(version, verdict)
+        raise_for_faults(f"v{version.number}: not approved", reasons)
         compared, champion = verdict.evidence["champion"], history.name_champion(state.champion)
         if compared != champion:
             message = f"compared with {compared or 'no champion'}; by now there is {champion}"
@@ -83,19 +77,17 @@ def promote_version(version: Version, verdict: gate.Verdict) -> None:
         decisions.decide("promote", version, last, asdict(verdict))
 
 
-def promote_waiting(
-    entry: history.Entry, find_obstacles: Callable[[Version, gate.Verdict], list[str]]
-) -> None:
-    """Make a version that waited the champion, or print its obstacles."""
+def promote_waiting(entry: history.Entry) -> None:
+    """Make a version that waited the champion, or print why it still waits."""
     version, last = versions.version_from_entry(entry), versions.read_state().champion
     if entry.action != "accept" or (last and last.version == version.number):
         return
     verdict = gate.Verdict(**entry.verdict)
-    if obstacles := find_obstacles(version, verdict):
-        print("\n".join(obstacles))
+    if reasons := find_pending_reasons(version, verdict):
+        print("\n  ".join([f"v{version.number} still waits", *reasons]))
         return
     promote_version(version, verdict)
-    print(f"v{version.number} is champion; the service follows.  Next: make publish")
+    print(f"v{version.number} is champion, and predicts from now on.  Next: make publish")
 
 
 def renew_champion(run_id: str) -> Version:
@@ -110,11 +102,9 @@ def renew_champion(run_id: str) -> Version:
         if not last or last.model_version != model:
             present = last.model_version if last else "no champion"
             raise ProjectError(f"run {run_id}: it made model {model}; there is {present}")
-        promotions = history.list_promotions(state.entries)
-        accepted = [entry for entry in promotions if entry.version == last.version][-1]
         version = versions.create_version(run_id, last.model_version)
         versions.set_alias("candidate", version.number)
-        verdict = versions.with_verdict(accepted).verdict
+        verdict = versions.find_acceptance(last).verdict
         decisions.decide("renew", version, last.previous, verdict)
     return version
 
@@ -128,9 +118,8 @@ def roll_back(number: str | None = None) -> history.Entry:
     with decisions.locked_registry() as state:
         last, existing = state.champion, versions.list_versions()
         former = map(versions.version_from_entry, history.list_promotions(state.entries))
-        others = {
-            version.number: version for version in former if last and version.number != last.version
-        }
+        others = {version.number: version for version in former if last}
+        others.pop(str(last and last.version), None)
         target = others.get(number or str(last and last.previous))
         if not last or not target or existing.get(target.number) != target:
             message = f"v{number} is no former champion" if number else "no former champion"
@@ -180,13 +169,13 @@ def rollback_main(to: Annotated[str | None, CHOICE] = None) -> None:
     entry = roll_back(to)
     print(f"{entry}\n{format_versions(versions.read_state())}")
     publishing.warn_of_changed_inputs(entry)
-    print("The service follows by itself.  To revert it: make rollback")
+    print("New predictions are its.  To revert it: make rollback")
 
 
 def publish_main() -> None:
-    """Download the champion of the registry to this machine, and serve it."""
-    champion = publish_champion()
-    if champion is None:
-        raise ProjectError("no version is champion yet; run `make pipeline`")
+    """Download the champion of the registry to this machine, where it predicts."""
+    publish_champion()
+    champion = versions.require_champion()
     publishing.warn_of_changed_inputs(champion)
-    print(f"{publishing.POINTER}: names v{champion.version}.  Next: make serve")
+    target = project.get_project().predict_target
+    print(f"{publishing.POINTER}: names v{champion.version}.  Next: make {target}")

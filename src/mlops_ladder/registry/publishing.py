@@ -125,11 +125,9 @@ def load_champion() -> dict[str, Any]:
 
 def warn_of_changed_inputs(entry: history.Entry) -> None:
     """Print the inputs that the champion's contract and contract.toml describe differently."""
-    contracts = Contract(**read_bundle(SERVING / str(entry.version))["contract"]), read_contract()
-    old, new = (
-        {name: contract.columns[name] for name in contract.inputs()} for contract in contracts
-    )
-    if names := sorted(name for name in old | new if old.get(name) != new.get(name)):
+    old, new = Contract(**read_bundle(SERVING / str(entry.version))["contract"]), read_contract()
+    inputs = sorted({*old.inputs(), *new.inputs()})
+    if names := [name for name in inputs if old.columns.get(name) != new.columns.get(name)]:
         message = f"v{entry.version} and contract.toml describe these inputs differently"
         print(f"Tell the clients of the service: {message}: {', '.join(names)}")
 

@@ -21,12 +21,12 @@ class Gate(StrictModel):
 class Approval(StrictModel):
     """Who else has to approve an accepted version before it becomes champion.
 
-    `needed`: in a registry that others use too, in any, or in none.  `way`: by name, by a signed
-    commit, or by a review on the forge.  `approvers`: names or addresses; without any, anybody.
+    `needed`: in a registry that others use too, in any, or in none.  `way`: by name, or by a
+    signed commit.  `approvers`: names or addresses; without any, anybody.
     """
 
     needed: Literal["shared", "always", "never"] = "shared"
-    way: Literal["named", "signed", "reviewed"] = "named"
+    way: Literal["named", "signed"] = "named"
     approvers: list[str] = []
 
 

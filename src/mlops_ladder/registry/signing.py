@@ -11,13 +11,12 @@ from typing import Annotated, Any, TYPE_CHECKING
 
 import typer
 
-from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder import ProjectError, read_text_if_exists, write_file_atomically
 from mlops_ladder.registry.settings import Signing
 from mlops_ladder.registry.ssh_signatures import sign_bytes, verify_bytes
 from mlops_ladder.settings import load_settings
 
 if TYPE_CHECKING:
-    from mlops_ladder.registry.gate import Verdict
     from mlops_ladder.registry.versions import Version
 
 BUNDLE, SIGNATURE = "bundle.json", "bundle.json.sig"
@@ -26,9 +25,7 @@ KIND, TAG = "model", "signature"
 
 def verify_signed_bundle(folder: Path, settings: Signing) -> str:
     """Return the signer of a bundle.  Raise ProjectError without a valid signature."""
-    path = folder / SIGNATURE
-    signature = path.read_text(encoding="utf-8") if path.is_file() else ""
-    content = (folder / BUNDLE).read_bytes()
+    content, signature = (folder / BUNDLE).read_bytes(), read_text_if_exists(folder / SIGNATURE)
     try:
         return verify_bytes(content, signature, KIND, Path(settings.signers))
     except ProjectError as error:
@@ -46,8 +43,7 @@ def read_signature(version: "Version") -> str:
     """Return the signature of a version in the registry, or "" if there is none."""
     from mlops_ladder.registry import versions
 
-    tags = versions.get_client().get_model_version(versions.model_name(), version.number).tags
-    return str(tags.get(TAG, ""))
+    return versions.read_version_tags(version.number).get(TAG, "")
 
 
 def sign_version(version: "Version", settings: Signing) -> str:
@@ -67,8 +63,7 @@ def sign_version(version: "Version", settings: Signing) -> str:
     content = (folder / BUNDLE).read_bytes()
     signature = sign_bytes(content, key, KIND)
     signer = verify_bytes(content, signature, KIND, Path(settings.signers))
-    name = versions.model_name()
-    versions.get_client().set_model_version_tag(name, version.number, TAG, signature)
+    versions.set_version_tag(version.number, TAG, signature)
     write_file_atomically(folder / SIGNATURE, signature)
     return signer
 
@@ -106,13 +101,8 @@ def main(
     """Sign a version that the gate has accepted; if it waited for that, it becomes champion."""
     from mlops_ladder.registry import approval, promotion, versions
 
-    def find_obstacles(waiting: "Version", verdict: "Verdict") -> list[str]:
-        reasons = promotion.find_pending_reasons(waiting, verdict)
-        return [f"v{version} still waits", *(f"  {why}" for why in reasons)] if reasons else []
-
     settings = load_settings().signing
     entry = approval.find_accepted(version)
-    if key:
-        settings = settings.model_copy(update={"key": key})
+    settings = settings.model_copy(update={"key": key or settings.key})
     print(f"v{version}: signed by {sign_version(versions.version_from_entry(entry), settings)}")
-    promotion.promote_waiting(entry, find_obstacles)
+    promotion.promote_waiting(entry)

@@ -58,19 +58,45 @@ def get_client() -> Any:
     return runs.connect_mlflow().MlflowClient()
 
 
-def read_state() -> RegistryState:
-    """Return the present state of the registry.  Raise ProjectError if it does not answer."""
+def find_registered_model() -> Any:
+    """Return MLflow's record of the registered model, or None if there is none.
+
+    Raises ProjectError if the registry does not answer.
+    """
     mlflow = runs.connect_mlflow()
     try:
-        model = get_client().get_registered_model(model_name())  # a search takes twice as long
+        return get_client().get_registered_model(model_name())  # a search takes twice as long
     except mlflow.exceptions.MlflowException as error:
         if error.error_code == MISSING:
-            return RegistryState({}, {}, 0)
+            return None
         raise ProjectError(f"{mlflow.get_registry_uri()}: no registry answers: {error}") from error
+
+
+def read_state() -> RegistryState:
+    """Return the present state of the registry.  Raise ProjectError if it does not answer."""
+    if not (model := find_registered_model()):
+        return RegistryState({}, {}, 0)
     tags = model.tags
     copies = {int(k.rpartition(".")[2]): v for k, v in tags.items() if DECISION.fullmatch(k)}
     aliases = {name: str(number) for name, number in model.aliases.items()}
     return RegistryState(aliases, copies, int(tags.get(CONCLUDED, 0)))
+
+
+def require_champion() -> history.Entry:
+    """Return the decision that made the champion.  Raise ProjectError if there is no champion."""
+    if not (entry := read_state().champion):
+        raise ProjectError("no version is champion yet; run `make pipeline`")
+    return entry
+
+
+def read_version_tags(number: str) -> dict[str, str]:
+    """Return the tags of a version in the registry."""
+    return dict(get_client().get_model_version(model_name(), number).tags)
+
+
+def set_version_tag(number: str, name: str, value: str) -> None:
+    """Set a tag of a version in the registry."""
+    get_client().set_model_version_tag(model_name(), number, name, value)
 
 
 def find_champion_run() -> runs.Run | None:
@@ -87,12 +113,11 @@ def search_versions(condition: str = "") -> list[Any]:
 
 def list_versions() -> dict[str, Version]:
     """Return every version of the model, by its number."""
-    return {
-        str(record.version): Version(
-            str(record.version), record.run_id, record.tags.get("model_version", "")
-        )
+    every = [
+        Version(str(record.version), record.run_id, record.tags.get("model_version", ""))
         for record in search_versions()
-    }
+    ]
+    return {version.number: version for version in every}
 
 
 def get_version(number: str) -> Version:
@@ -129,14 +154,11 @@ def find_logged_model(run_id: str) -> str:
 def create_version(run_id: str, model_version: str) -> Version:
     """Register the model that a run has logged as a new version."""
     client, model_id = get_client(), find_logged_model(run_id)
-    if not client.search_registered_models(f"name = '{model_name()}'"):
+    if not find_registered_model():
         client.create_registered_model(model_name())
+    tags = {"model_version": model_version, "author": get_author()}
     record = client.create_model_version(
-        model_name(),
-        f"models:/{model_id}",
-        run_id,
-        tags={"model_version": model_version, "author": get_author()},
-        model_id=model_id,
+        model_name(), f"models:/{model_id}", run_id, tags=tags, model_id=model_id
     )
     return Version(str(record.version), run_id, model_version)
 
@@ -169,9 +191,7 @@ def decision_tag(number: int) -> str:
 def write_decision(entry: history.Entry) -> None:
     """Write the decision into the registry: the verdict to the version, the rest to the model."""
     if entry.version and entry.verdict:
-        verdict = json.dumps(entry.verdict)
-        tag = f"verdict.{entry.number:06}"
-        get_client().set_model_version_tag(model_name(), entry.version, tag, verdict)
+        set_version_tag(entry.version, f"verdict.{entry.number:06}", json.dumps(entry.verdict))
     get_client().set_registered_model_tag(model_name(), decision_tag(entry.number), entry.short)
 
 
@@ -184,11 +204,10 @@ def with_verdict(entry: history.Entry) -> history.Entry:
 
 
 def find_acceptance(entry: history.Entry) -> history.Entry:
-    """Return the decision that accepted this model, with its report: a rollback has none."""
-    for promotion in reversed(history.list_promotions(read_state().entries)):
-        if promotion.model_version == entry.model_version:
-            return with_verdict(promotion)
-    return with_verdict(entry)
+    """Return the decision that accepted this version, with its report: a rollback has none."""
+    promotions = history.list_promotions(read_state().entries)
+    own = [promotion for promotion in promotions if promotion.version == entry.version]
+    return with_verdict([entry, *own][-1])
 
 
 def mark_applied(number: int) -> None:

@@ -13,7 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
@@ -82,18 +82,6 @@ def run_on_worker(
     return function(item, *more)
 
 
-def return_unchanged(value: Any) -> Any:
-    """Return the argument: a task that holds it for other tasks."""
-    return value
-
-
-class Local(SerialExecutor):  # pylint: disable=too-few-public-methods  # an executor only maps
-    """This process, with the batch size of the settings."""
-
-    def __init__(self, scale: Scale) -> None:
-        self.batch_size = scale.at_once
-
-
 class Cluster:
     """The workers of a cluster.  If a worker dies, another one repeats its task."""
 
@@ -124,7 +112,7 @@ class Cluster:
         """Return a task that holds a value; workers copy it, and compute a lost one again."""
         if id(value) not in self.shared:
             with warnings.catch_warnings(action="ignore", category=UserWarning):  # if it is large
-                task = self.client.submit(return_unchanged, value, pure=False)
+                task = self.client.submit(lambda value: value, value, pure=False)
             self.shared[id(value)] = value, task
         return self.shared[id(value)][1]
 
@@ -142,8 +130,12 @@ class Cluster:
         from distributed import KilledWorker, wait
 
         try:
-            while not is_finished(wait, future):
-                self.count_threads()
+            while not future.done():
+                try:
+                    # distributed has no types there
+                    wait(future, timeout=SCHEDULER_TIMEOUT_S)  # type: ignore[no-untyped-call]
+                except TimeoutError:
+                    self.count_threads()
             return future.result()
         except KilledWorker as error:
             died = f"{error.last_worker.address}, and {error.allowed_failures} before it"
@@ -157,35 +149,26 @@ class Cluster:
             raise ProjectError(f"[scale]: a worker cannot run it: {error}; {way_out}") from error
 
 
-def is_finished(wait: Callable[..., Any], future: Any) -> bool:
-    """Return whether the task has ended within a minute, with a result or an error."""
-    try:
-        wait(future, timeout=SCHEDULER_TIMEOUT_S)
-    except TimeoutError:
-        return False
-    return True
-
-
-def create_executor(settings: Settings) -> AbstractContextManager[Any]:
-    """Return a context of the executor that the settings name; nested contexts share a cluster.
+@contextmanager
+def create_executor(settings: Settings) -> Iterator[Any]:
+    """Yield the executor that the settings name; nested contexts share a cluster.
 
     Raises ProjectError if a cluster cannot be reached, or its workers have other versions.
     """
-    if settings.scale.backend == "local":
-        return nullcontext(Local(settings.scale))
-    return nullcontext(OPEN.get()) if OPEN.get() else start_cluster(settings.scale)
-
-
-@contextmanager
-def start_cluster(scale: Scale) -> Iterator[Any]:
-    """Yield a cluster that nested contexts use too."""
     # connect_client closes what it opens: pylint: disable=contextmanager-generator-missing-cleanup
-    with connect_client(scale) as client:
-        token = OPEN.set(Cluster(client, scale))
-        try:
-            yield OPEN.get()
-        finally:
-            OPEN.reset(token)
+    scale = settings.scale
+    if scale.backend == "local":
+        yield SerialExecutor(scale.at_once)
+    elif cluster := OPEN.get():
+        yield cluster
+    else:
+        with connect_client(scale) as client:
+            cluster = Cluster(client, scale)
+            token = OPEN.set(cluster)
+            try:
+                yield cluster
+            finally:
+                OPEN.reset(token)
 
 
 @contextmanager

@@ -1,13 +1,11 @@
 """Batch: predictions for files of any length, part by part, on all workers.
 
-Files are cut into parts, and a worker reads its part alone: a CSV file is cut between records, a
-Parquet file between row groups.
+Parquet files are cut between row groups, and a worker reads its part alone.  All other files are
+read by one process.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,157 +13,80 @@ import pyarrow.parquet as pq
 
 from mlops_ladder.batch.scoring import ROWS, score_file, Scored
 from mlops_ladder.data.casting import RowCheck
-from mlops_ladder.data.contract import Violation
-from mlops_ladder.data.reading import is_parquet, list_data_files, read_chunks
+from mlops_ladder.data.formats import Format, make_frame, READ_ERRORS, Rows
+from mlops_ladder.data.reading import list_data_files, read_chunks
 from mlops_ladder.plugins import get_implementations
 from mlops_ladder.scaling.backends import create_executor
 from mlops_ladder.settings import Data, Settings
 
-BLOCK = 8_000_000  # bytes of a CSV; as frames they take ten times as much
-
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a file, which opens like a file of these rows.
-
-    Of a CSV file: the header and the bytes of `span`, after `before` lines of rows.  Of a Parquet
-    file: these row groups.
-    """
+    """Row groups of a Parquet file, after `before` rows of this file and of those before it."""
 
     path: Path
-    header: bytes = b""
-    span: tuple[int, int] = (0, 0)
-    before: int = 0
-    groups: tuple[int, ...] | None = None
+    groups: list[int]
+    before: int
 
     def __str__(self) -> str:
         return str(self.path)
 
-    def __fspath__(self) -> str:
-        return str(self.path)
+    @property
+    def format(self) -> Format:
+        """Return the format by which `read_chunks` reads these rows."""
+        return Format("Parquet", self.read)
 
-    def open(
-        self, mode: str = "r", encoding: str | None = None, newline: str | None = None
-    ) -> io.BytesIO | io.TextIOWrapper:
-        """Return the content, or the first bytes of a Parquet file."""
-        start, end = self.span if self.groups is None else (0, 4)
-        with self.path.open("rb") as file:
-            file.seek(start)
-            content = io.BytesIO(self.header + file.read(end - start))
-        return content if "b" in mode else io.TextIOWrapper(content, encoding, newline=newline)
+    def read(self, _file: Any, _data: Data, _text: Any, size: int | None) -> Rows:
+        """Yield the rows, at most `size` at a time."""
+        with pq.ParquetFile(self.path) as file:
+            yield from map(make_frame, file.iter_batches(size or ROWS, self.groups))
 
 
-def list_parts(pattern: str, data: Data) -> Iterator[Path | Part]:
-    """Yield the parts of the files that match a pattern, in order.
+def list_parts(paths: Iterable[Path]) -> list[Part]:
+    """Return the parts of Parquet files, in order; small row groups are joined.
 
-    A file that cannot be cut or opened is yielded whole: its reader reports what is wrong.
+    Raises ValueError if a file is not Parquet, or has no rows.
     """
-    for path in list_data_files(pattern):
-        try:
-            yield from list_parquet_parts(path) if is_parquet(path) else list_csv_parts(path, data)
-        except OSError:
-            yield path
+    parts, before = list[Part](), 0
+    for path in paths:
+        metadata = pq.read_metadata(path)
+        if not metadata.num_rows:
+            raise ValueError(f"{path}: no rows")
+        sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        joined = ROWS  # rows of the last part, which takes no more of another file
+        for group, rows in enumerate(sizes):
+            if rows and joined + rows > ROWS:
+                parts.append(Part(path, [], before))
+                joined = 0
+            if rows:
+                parts[-1].groups.append(group)
+            joined, before = joined + rows, before + rows
+    return parts
 
 
-def list_parquet_parts(path: Path) -> Iterator[Path | Part]:
-    """Yield row groups; small ones are joined."""
+def score_parts(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[Scored] | None:
+    """Return an iterator of what `score_file` yields; None if a file cannot be cut."""
     try:
-        with pq.ParquetFile(path) as file:
-            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-    except ValueError:
-        sizes = []
-    if not sizes:
-        yield path
-        return
-    groups: list[int] = []
-    for group in range(len(sizes)):
-        if groups and sum(sizes[i] for i in [*groups, group]) > ROWS:
-            yield Part(path, groups=tuple(groups))
-            groups = []
-        groups.append(group)
-    yield Part(path, groups=tuple(groups))
+        parts = list_parts(list_data_files(pattern))
+    except READ_ERRORS:  # the reader of one process reports what is wrong
+        return None
+    return score_on_workers(saved, parts, settings)
 
 
-def list_csv_parts(path: Path, data: Data) -> Iterator[Path | Part]:
-    """Yield blocks of whole records, each with the header of the file."""
-    if not "a\n".encode(data.encoding).endswith(b"a\n"):  # UTF-16: a byte is no character
-        yield path
-        return
-    with path.open("rb") as file:
-        header = read_header(file, data)
-        start, rest, before, more = len(header), b"", 0, b"-"
-        file.seek(start)
-        while more:
-            more = file.read(BLOCK)
-            content = rest + more
-            end = find_record_end(content, data) if more else len(content)
-            if content[:end].strip() or (not more and start == len(header)):
-                yield Part(path, header, (start, start + end), before)
-            before += content.count(b"\n", 0, end)
-            start, rest = start + end, content[end:]
-
-
-def read_header(file: Any, data: Data) -> bytes:
-    """Return the header with its line ends."""
-    taken: list[bytes] = []
-    try:
-        next(parse_records(iter(file), taken, data), None)
-    except (ValueError, csv.Error):
-        return b""
-    return b"".join(taken)
-
-
-def parse_records(lines: Iterator[bytes], taken: list[bytes], data: Data) -> Iterator[list[str]]:
-    """Yield the records of these lines, and append the lines read so far to `taken`."""
-
-    def decode() -> Iterator[str]:
-        for line in lines:
-            taken.append(line)
-            yield line.decode(data.encoding)
-
-    return csv.reader(decode(), delimiter=data.separator, skipinitialspace=True)
-
-
-def find_record_end(content: bytes, data: Data) -> int:
-    """Return the end of the last record that is certainly complete; 0 if there is none.
-
-    Content that cannot be decoded is one part: its reader reports that.
-    """
-    whole = content.rfind(b"\n") + 1
-    if b'"' not in content:
-        return whole
-    taken: list[bytes] = []
-    ends = [0, 0]  # the last record may be incomplete: a quote may be open
-    try:
-        for _ in parse_records(io.BytesIO(content[:whole]), taken, data):
-            size = ends[-1] + sum(map(len, taken))
-            taken.clear()
-            ends = [ends[-1], size]
-    except (ValueError, csv.Error):
-        return len(content)
-    return ends[0]
-
-
-def score_parts(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[Scored]:
-    """Yield what `score_file` yields, with rows numbered through all files."""
-    before, checks = 0, get_implementations("find_violations")
+def score_on_workers(
+    saved: dict[str, Any], parts: list[Part], settings: Settings
+) -> Iterator[Scored]:
+    """Yield the predictions for these parts, with rows numbered through all files."""
+    checks = get_implementations("find_violations")
     with create_executor(settings) as executor:
-        pieces = list_parts(pattern, settings.data)
-        for results in executor.map(score_part, pieces, saved, settings.data, checks):
-            for part in results:
-                breaches = [shift_rows(breach, before) for breach in part.breaches]
-                rejected = part.rejected.assign(row=part.rejected["row"] + before)
-                yield replace(part, breaches=breaches, rejected=rejected)
-            before += sum(part.rows for part in results)
+        for results in executor.map(score_part, parts, saved, settings.data, checks):
+            yield from results
 
 
 def score_part(
-    part: Path | Part, saved: dict[str, Any], data: Data, checks: Iterable[RowCheck]
+    part: Part, saved: dict[str, Any], data: Data, checks: Iterable[RowCheck]
 ) -> list[Scored]:
-    """Return the predictions for a part, with rows numbered in it."""
-    return list(score_file(saved, read_chunks([part], data, saved["contract"], ROWS), checks))
-
-
-def shift_rows(violation: Violation, before: int) -> Violation:
-    """Return the same violation for rows after `before` others."""
-    return replace(violation, rows=tuple(row + before for row in violation.rows))
+    """Return the predictions for a part."""
+    frames = read_chunks([part], data, saved["contract"], ROWS)
+    numbered = (frame.set_axis(frame.index + part.before) for frame in frames)
+    return list(score_file(saved, numbered, checks))

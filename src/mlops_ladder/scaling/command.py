@@ -2,8 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 import typer
 
 from mlops_ladder import ProjectError
-from mlops_ladder.batch.scoring import Batch, ROWS, write
+from mlops_ladder.batch.scoring import Batch, ROWS
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.model.split import split_three_ways
 from mlops_ladder.model.study import Study
@@ -20,28 +19,12 @@ from mlops_ladder.monitoring.staleness import backtest
 from mlops_ladder.pipeline.tuning import evaluate_params
 from mlops_ladder.problem import read_data
 from mlops_ladder.scaling.backends import create_executor
-from mlops_ladder.scaling.batch import score_parts
+from mlops_ladder.scaling.batch import list_parts, score_on_workers
 from mlops_ladder.settings import load_settings, Settings
 
 FEW, KEPT = 1000, "rows.parquet"
 MANY = 200_000  # rows of the batch
 Work = dict[str, Callable[[Settings], Any]]
-
-
-@dataclass(frozen=True)
-class Timed:
-    """The result of work, its duration in seconds, and the CPU seconds of this process."""
-
-    result: Any
-    seconds: float
-    processor: float
-
-
-def run_timed(work: Callable[[Settings], Any], settings: Settings) -> Timed:
-    """Run the work, and return its result with the times."""
-    started, busy = time.perf_counter(), time.process_time()
-    result = work(settings)
-    return Timed(result, time.perf_counter() - started, time.process_time() - busy)
 
 
 def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -> Work:
@@ -51,7 +34,8 @@ def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -
     part = split_three_ways(rows, contract, settings)
     tries = max(settings.scale.at_once, settings.scale.workers) if study.space else 1
     chosen = [study.start, *(study.ask() for _ in range(tries - 1))]
-    saved = train_bundle(rows, contract, settings)
+    trained = fit_model(*split_holdout(rows, contract, settings), contract, settings)
+    saved = {"model": trained.model, "contract": contract, "version": trained.version}
     source = write_longer_table(frame, folder / KEPT, many)
 
     def trials(settings: Settings) -> list[str]:
@@ -60,19 +44,14 @@ def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -
             return [str(score) for score, _ in executor.map(evaluate_params, chosen, *arguments)]
 
     def batch(settings: Settings) -> bytes:
-        write(Batch().answers(score_parts(saved, str(source), settings)), folder / "found.csv")
+        parts = score_on_workers(saved, list_parts([source]), settings)
+        Batch().write(parts, str(folder / "found.csv"), contract)
         return (folder / "found.csv").read_bytes()
 
     work: Work = {f"{tries} trials of the search": trials}
     if contract.names("time"):
         work["backtest"] = lambda settings: str(backtest(rows, contract, settings))
     return work | {f"batch of {many:,} rows": batch}
-
-
-def train_bundle(rows: pd.DataFrame, contract: Contract, settings: Settings) -> dict[str, Any]:
-    """Train a model of these rows, and return it as `make train` saves it."""
-    model = fit_model(*split_holdout(rows, contract, settings), contract, settings)
-    return {"model": model.model, "contract": contract, "version": model.version}
 
 
 def write_longer_table(frame: pd.DataFrame, path: Path, many: int) -> Path:
@@ -89,21 +68,31 @@ def with_scale(settings: Settings, **scale: Any) -> Settings:
     return settings.model_copy(update={"scale": settings.scale.model_copy(update=scale)})
 
 
-def compare_work(work: Work, settings: Settings) -> Iterator[tuple[str, Timed, Timed]]:
-    """Yield the result of each piece of work here, and then on the workers, which are warm."""
+def run_timed(work: Callable[[Settings], Any], settings: Settings) -> tuple[Any, float, float]:
+    """Return the result of work, its duration, and the CPU seconds of this process."""
+    started, busy = time.perf_counter(), time.process_time()
+    result = work(settings)
+    return result, time.perf_counter() - started, time.process_time() - busy
+
+
+def compare_work(work: Work, settings: Settings) -> float:
+    """Do each piece of work here, and then on the workers, which are warm; print a row of times.
+
+    Returns the CPU seconds of the last piece here.  Raises ProjectError if a result differs.
+    """
     alone, there = with_scale(settings, backend="local"), with_scale(settings, backend="dask")
+    busy = 0.0
     with create_executor(there):
         list(work.values())[0](there)
         for name, function in work.items():
-            yield name, run_timed(function, alone), run_timed(function, there)
-
-
-def format_comparison(name: str, alone: Timed, there: Timed) -> str:
-    """Return a row of the table.  Raise ProjectError if the results of the workers differ."""
-    if alone.result != there.result:
-        raise ProjectError(f"{name}: the workers have come to something else than this process")
-    faster = alone.seconds / there.seconds
-    return f"{name:28}{alone.seconds:8.2f} s{there.seconds:8.2f} s{faster:8.2f}  the same"
+            result, seconds, busy = run_timed(function, alone)
+            other, other_seconds, _ = run_timed(function, there)
+            if result != other:
+                fault = "the workers have come to something else than this process"
+                raise ProjectError(f"{name}: {fault}")
+            times = f"{seconds:8.2f} s{other_seconds:8.2f} s{seconds / other_seconds:8.2f}"
+            print(f"{name:28}{times}  the same", flush=True)
+    return busy
 
 
 def main(
@@ -118,8 +107,5 @@ def main(
     where = "workers" if settings.scale.address else f"{settings.scale.workers} workers"
     print(f"{'':28}{'here':>10}{where:>10}{'faster':>8}", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        work, seconds = list_work(settings, contract, Path(name), many), 0.0
-        for what, alone, there in compare_work(work, settings):
-            print(format_comparison(what, alone, there), flush=True)
-            seconds = alone.processor  # in the end that of the batch
+        seconds = compare_work(list_work(settings, contract, Path(name), many), settings)
     print(f"One processor: {many / seconds:,.0f} rows of the batch in a second of its time")

@@ -134,10 +134,8 @@ def limit_body(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
 
     If the header says so already, nothing is read.
     """
-    headers = scope["headers"]
-    length = next((value for name, value in headers if name == b"content-length"), b"")
-    announced = int(length) if length.isdigit() else 0
-    received = 0
+    length = dict(scope["headers"]).get(b"content-length", b"")
+    announced, received = int(length) if length.isdigit() else 0, 0
 
     async def receive_limited() -> Message:
         nonlocal received

@@ -16,14 +16,9 @@ from starlette.types import Receive, Scope, Send
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.plugins import get_hooks
+from mlops_ladder.serving import predict_route
 from mlops_ladder.serving.events import Observer
 from mlops_ladder.serving.model_reloader import FOLDER, ModelReloader
-from mlops_ladder.serving.predict_route import (
-    Authenticator,
-    create_predict_router,
-    ModelSelector,
-    Predictor,
-)
 from mlops_ladder.serving.schemas import Health, Ready, Types, Version
 from mlops_ladder.settings import load_settings, Settings
 
@@ -37,17 +32,12 @@ class Service(FastAPI):
 
     reloader: ModelReloader
     settings: Settings
-    predictor: Predictor
+    predictor: predict_route.Predictor
 
     def __init__(self, title: str) -> None:
         pages: dict[str, Any] = {"title": title, "redoc_url": None}
-        super().__init__(
-            docs_url=None,
-            version="1",
-            lifespan=lambda _: self.lifespan(),
-            generate_unique_id_function=lambda route: route.name,
-            **pages,
-        )
+        options: Any = {"generate_unique_id_function": lambda route: route.name, "docs_url": None}
+        super().__init__(version="1", lifespan=lambda _: self.lifespan(), **options, **pages)
         offline = FastAPIOffline(**pages).routes  # `/docs` with scripts of this service
         self.router.routes += [
             route for route in offline if getattr(route, "path", "") != self.openapi_url
@@ -60,8 +50,8 @@ class Service(FastAPI):
         settings: Settings,
         reloader: ModelReloader,
         observers: Sequence[Observer] = (),
-        authenticate: Authenticator | None = None,
-        selectors: Sequence[ModelSelector] = (),
+        authenticate: predict_route.Authenticator | None = None,
+        selectors: Sequence[predict_route.ModelSelector] = (),
     ) -> None:
         """Serve the model of a reloader.
 
@@ -73,8 +63,8 @@ class Service(FastAPI):
             selectors: Each may give a request another model than the one before has.
         """
         self.description = settings.about.question
-        self.settings, self.reloader = settings, reloader
-        self.predictor = Predictor(reloader, [*observers], authenticate, selectors)
+        predictor = predict_route.Predictor(reloader, [*observers], authenticate, selectors)
+        self.settings, self.reloader, self.predictor = settings, reloader, predictor
         self.state.reloader, self.state.selectors = reloader, selectors
         self.state.observers = self.predictor.observers
         self.state.predict_failures, self.state.predict_dependencies = {}, []
@@ -112,19 +102,16 @@ class Service(FastAPI):
         types = self.reloader.types
         if self._champion is None or self._champion[0] is not types:
             options = self.state.predict_failures, self.state.predict_dependencies
-            self._champion = types, create_predict_router(types, *options)
+            self._champion = types, predict_route.create_predict_router(types, *options)
         return self._champion[1]
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, with the types of the model that is served."""
         if not hasattr(self, "reloader"):
             self.configure_as_project()
-        return get_openapi(
-            title=self.title,
-            version=self.version,
-            description=self.description,
-            routes=[*self.routes, *self.champion_router().routes],
-        )
+        routes = [*self.routes, *self.champion_router().routes]
+        about: Any = {"description": self.description, "routes": routes}
+        return get_openapi(title=self.title, version=self.version, **about)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -153,13 +140,10 @@ class Service(FastAPI):
         code = {"commit": self.settings.serving.commit, "python": platform.python_version()}
         if not (served := self.reloader.current):
             return Version(**code)
+        bundle = served.model.bundle
+        code |= {"version": served.number, "model_version": served.model.version}
         return Version(
-            version=served.number,
-            model_version=served.model.version,
-            run_id=served.run_id,
-            runtime=served.model.bundle["runtime"],
-            why=served.model.bundle.get("why"),
-            **code,
+            run_id=served.run_id, runtime=bundle["runtime"], why=bundle.get("why"), **code
         )
 
 

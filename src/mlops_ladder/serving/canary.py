@@ -7,6 +7,7 @@ candidate answers after the client has its answer, and skips requests if it cann
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Lock, Thread
@@ -72,21 +73,18 @@ class RolloutSelector:
     ) -> ServedModel | None:
         """Return the champion, or the candidate if the unit of this request is in its share."""
         plan = self.candidate.plan if self.candidate else None
-        if not plan or not champion or champion.number != plan.champion:
+        if not self.candidate or not plan or not champion or champion.number != plan.champion:
             return champion
-        assert self.candidate
-        candidate, selected = self.candidate.current, champion
+        candidate, selected, attempt = self.candidate.current, champion, None
         unit = hash_unit(plan.rollout, request.headers.get(plan.key_header) or request_id)
-        assignment = Assignment(plan, unit, CHAMPION, candidate)
-        if not plan.shadow and is_in_share(unit, plan.share):
-            assignment = Assignment(plan, unit, CANDIDATE)
-            if candidate:
-                model = candidate.model
-                own = model.bundle, model.contract, model.scores
-                attempt = ModelWithBackup(*own, model, champion.model)
-                selected = ServedModel(candidate.number, candidate.run_id, attempt, candidate.types)
-                assignment = Assignment(plan, unit, CANDIDATE, candidate, attempt)
-        self._assignments[request_id] = assignment
+        is_chosen = not plan.shadow and is_in_share(unit, plan.share)
+        if is_chosen and candidate:
+            model = candidate.model
+            own = model.bundle, model.contract, model.scores
+            attempt = ModelWithBackup(*own, model, champion.model)
+            selected = replace(candidate, model=attempt)
+        variant = CANDIDATE if is_chosen else CHAMPION
+        self._assignments[request_id] = Assignment(plan, unit, variant, candidate, attempt)
         if len(self._assignments) > MAX_REQUESTS:  # disconnected clients leave theirs
             self._assignments.popitem(last=False)
         return selected
@@ -108,9 +106,7 @@ class VariantLog:
         self._count: Counter[str] = Counter()
         self._log: PredictionLog | None = None
         self._lock, self._ended = Lock(), Event()
-        self._shadow: Queue[tuple[Assignment, PredictionEvent] | None] = Queue(
-            settings.rollout.capacity
-        )
+        self._shadow: Queue[Any] = Queue(settings.rollout.capacity)  # assignments with events
 
     def __call__(self, event: PredictionEvent) -> None:
         """Log a request that a model has answered or failed to answer; queue it for the shadow."""
@@ -131,14 +127,9 @@ class VariantLog:
         self, assignment: Assignment, event: PredictionEvent, variant: str, has_failed: bool
     ) -> None:
         plan = assignment.plan
-        record = {
-            "rollout": plan.rollout,
-            "step": plan.step,
-            "unit": assignment.unit,
-            "arm": variant,
-            "failed": has_failed,
-            "shadow": plan.shadow and variant == CANDIDATE,
-        }
+        record = {"rollout": plan.rollout, "step": plan.step, "unit": assignment.unit}
+        record |= {"shadow": plan.shadow and variant == CANDIDATE}
+        record |= {"arm": variant, "failed": has_failed}
         with self._lock:  # the shadow is a thread of its own
             self._count[variant] += 1
             self._count["failed"] += has_failed and variant == CANDIDATE
@@ -173,9 +164,8 @@ class VariantLog:
         if self._shadow.empty():
             self._shadow.put(None)
         with self._lock:
-            log = self._log
-        if log:
-            log.close()
+            if self._log:
+                self._log.close()
 
 
 def answer_in_shadow(candidate: ServedModel | None, event: PredictionEvent) -> PredictionEvent:

@@ -76,13 +76,8 @@ def create_workers(app: str, number: int, listening: socket.socket) -> Iterator[
 
     They share a folder for their metrics, so that each of them answers for all.
     """
-    config = uvicorn.Config(
-        app,
-        workers=number,
-        root_path=load_settings().serving.root_path,
-        log_level="warning",
-        **OPTIONS,
-    )
+    root = load_settings().serving.root_path
+    config = uvicorn.Config(app, workers=number, root_path=root, log_level="warning", **OPTIONS)
     handlers = {name: signal.getsignal(name) for name in SIGNALS}
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -112,7 +107,5 @@ def main(arguments: list[str]) -> None:
     if parser.parse_args(arguments).openapi:
         write_openapi(load_settings())
         return
-    serving = load_settings().serving
-    uvicorn.run(
-        SERVICE, host=serving.host, port=serving.port, root_path=serving.root_path, **OPTIONS
-    )
+    address = load_settings().serving.model_dump(include={"host", "port", "root_path"})
+    uvicorn.run(SERVICE, **address, **OPTIONS)

@@ -5,10 +5,10 @@ While the file of the switch exists (`make off`), the stand-in answers every req
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Request
 
@@ -33,7 +33,7 @@ class StandIn(LoadedModel):
     def from_bundle(cls, bundle: dict[str, Any], instead: dict[str, Any]) -> "StandIn":
         """Return the stand-in of the model of a bundle."""
         changed = {"model_version": f"fallback-{bundle['model_version']}", "instead": instead}
-        return cls(bundle | changed, Contract(**bundle["contract"]), refuse_scores)
+        return cls(bundle | changed, Contract(**bundle["contract"]), lambda _: ([], None))
 
     def answers(self, rows: list[Row]) -> list[dict[str, Any]]:
         """Return the same answer to each row, marked."""
@@ -41,11 +41,6 @@ class StandIn(LoadedModel):
         if not instead:
             raise HTTPException(503, OFF)
         return [instead | {"fallback": True} for _ in rows]
-
-
-def refuse_scores(_: list[Row]) -> NoReturn:
-    """Raise ProjectError: a stand-in has no scores."""
-    raise ProjectError("a stand-in has no model")
 
 
 @dataclass(frozen=True)
@@ -106,10 +101,9 @@ class FallbackSelector:
         model: LoadedModel = safeguard.stand_in
         if not self._is_off:
             own = served.model.bundle, served.model.contract, served.model.scores
-            model = GuardedModel(
-                *own, served.model, safeguard.stand_in, reference=safeguard.reference
-            )
-        return ServedModel(served.number, served.run_id, model, served.types)
+            pair = served.model, safeguard.stand_in
+            model = GuardedModel(*own, *pair, reference=safeguard.reference)
+        return replace(served, model=model)
 
     def _add_safeguard(self, served: ServedModel) -> Safeguard:
         fallback, bundle = self._settings.fallback, served.model.bundle
@@ -163,11 +157,6 @@ class FallbackCounts:
 
     def close(self) -> None:
         """Do nothing: there is nothing to finish."""
-
-
-def create_fallback_selector(settings: Settings) -> FallbackSelector:
-    """Return the selector of these settings."""
-    return FallbackSelector(settings)
 
 
 def report_fallback(app: FastAPI, _: Settings) -> None:

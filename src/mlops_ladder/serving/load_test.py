@@ -2,18 +2,20 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
-from itertools import cycle
+from itertools import chain, cycle
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -34,7 +36,6 @@ from mlops_ladder.serving.settings import Load
 MAX_REQUESTS = 500  # different requests, which are sent again and again
 START_TIMEOUT_S = 60
 ANSWER_TIMEOUT_S = 30
-SERVE = "from mlops_ladder import main; raise SystemExit(main())"
 
 Sent = tuple[float, float, int]  # the time, the seconds to the answer, the status (0: no answer)
 REPORT, PICTURE = Path("reports/load.json"), Path("reports/load.png")
@@ -50,9 +51,8 @@ def make_requests(frame: pd.DataFrame, contract: Contract, size: int) -> list[by
     """Return all of these rows, in their order, as requests of so many rows each."""
     cast = validate_and_cast(frame, contract, contract.inputs())
     for name in contract.inputs("time"):
-        cast[name] = cast[name].map(
-            partial(format_time, contract.columns[name]), na_action="ignore"
-        )
+        spell = partial(format_time, contract.columns[name])
+        cast[name] = cast[name].map(spell, na_action="ignore")
     for name in contract.inputs("boolean"):
         cast[name] = cast[name].astype("object").map(bool, na_action="ignore")
     rows = frame_to_rows(cast)
@@ -76,49 +76,41 @@ def send_load(
         key: The API key, if the service needs one.
         resent: If a connection breaks, the request is sent once more, and its time is added here.
     """
-    path = f"{urlsplit(url).path.rstrip('/')}/predict"
     headers = {"Content-Type": "application/json"}
     headers |= {"Authorization": f"Bearer {key}"} if key else {}
-    clients = [Client(connect(url), path, headers, resent) for _ in range(options.connections)]
-    end = time.perf_counter() + options.seconds
-    with ThreadPoolExecutor(options.connections) as pool:
-        for first, client in enumerate(clients):
-            pool.submit(client.send_until, end, [*requests[first:], *requests[:first]])
-    return sorted(sent for client in clients for sent in client.sent)
+    path, end = f"{urlsplit(url).path.rstrip('/')}/predict", time.perf_counter() + options.seconds
 
-
-@dataclass
-class Client:
-    """Sends one request after the other on one connection, and records the answers."""
-
-    connection: HTTPConnection
-    path: str
-    headers: dict[str, str]
-    resent: list[float] | None = None
-    sent: list[Sent] = field(default_factory=list)
-
-    def send_until(self, end: float, requests: Sequence[bytes]) -> None:
-        """Send these requests again and again, until the end."""
-        for body in cycle(requests):
+    def send_until_end(first: int) -> list[Sent]:
+        connection, sent = connect(url), list[Sent]()
+        for body in cycle([*requests[first:], *requests[:first]]):
             if (began := time.perf_counter()) >= end:
                 break
-            status = self._send(body)
-            if not status and self.resent is not None:
-                self.resent.append(began)
-                status = self._send(body)
-            self.sent.append((began, time.perf_counter() - began, status))
-        self.connection.close()
+            status, _ = fetch_answer(connection, "POST", path, body, headers)
+            if not status and resent is not None:
+                resent.append(began)
+                status, _ = fetch_answer(connection, "POST", path, body, headers)
+            sent.append((began, time.perf_counter() - began, status))
+        connection.close()
+        return sent
 
-    def _send(self, body: bytes) -> int:
-        """Return the status of the answer; 0 if there is none."""
-        try:
-            self.connection.request("POST", self.path, body, self.headers)
-            answer = self.connection.getresponse()
-            answer.read()
-            return answer.status
-        except (OSError, HTTPException):
-            self.connection.close()  # the next request opens it again
-            return 0
+    with ThreadPoolExecutor(options.connections) as pool:
+        return sorted(chain(*pool.map(send_until_end, range(options.connections))))
+
+
+def fetch_answer(connection: HTTPConnection, *request: Any) -> tuple[int, bytes]:
+    """Return status and content of the answer; 0 and the reason if there is none.
+
+    Args:
+        connection: To the service; if it breaks, the next request opens it again.
+        request: Method and path, then body and headers if there are any.
+    """
+    try:
+        connection.request(*request)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, HTTPException) as error:
+        connection.close()
+        return 0, str(error).encode()
 
 
 def connect(url: str) -> HTTPConnection:
@@ -153,15 +145,13 @@ def start_service() -> Iterator[tuple[str, int]]:
     It has a log of its own, so that nobody takes these requests for real ones.  Raises ProjectError
     with the reason if it does not become ready.
     """
-    with isolated_settings() as (folder, variables), socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-        free.close()
-        environment = (
-            os.environ | variables | {f"{project.get_project().prefix}SERVING__PORT": str(port)}
-        )
+    with isolated_settings() as (folder, variables):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        variables |= {f"{project.get_project().prefix}SERVING__PORT": str(port)}
         url, output = f"http://127.0.0.1:{port}", folder / "output"
-        command = [sys.executable, "-c", SERVE, "serve"]
-        options: Any = {"stderr": subprocess.STDOUT, "env": environment}
+        command = [sys.executable, "-m", "mlops_ladder", "serve"]
+        options: Any = {"stderr": subprocess.STDOUT, "env": os.environ | variables}
         with (
             output.open("wb") as file,
             subprocess.Popen(command, stdout=file, **options) as process,
@@ -180,24 +170,19 @@ def wait_until_ready(url: str, is_alive: Callable[[], bool] = lambda: True) -> s
     """Return "" once a service is ready; the reason if it ends, or is not ready in time."""
     until, reason = time.monotonic() + START_TIMEOUT_S, "it has ended"
     while time.monotonic() < until and is_alive():
-        status, reason = ask_readiness(url)
+        status, reason = get_endpoint(url, "/ready")
         if status == 200:
             return ""
         time.sleep(0.1)
     return reason or "no answer"
 
 
-def ask_readiness(url: str) -> tuple[int, str]:
-    """Return status and text of `/ready`; 0 and the reason if there is no answer."""
+def get_endpoint(url: str, path: str) -> tuple[int, str]:
+    """Return status and text of an endpoint; 0 and the reason if there is no answer."""
     connection = connect(url)
-    try:
-        connection.request("GET", f"{urlsplit(url).path.rstrip('/')}/ready")
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    except (OSError, HTTPException) as error:
-        return 0, str(error)
-    finally:
-        connection.close()
+    status, content = fetch_answer(connection, "GET", f"{urlsplit(url).path.rstrip('/')}{path}")
+    connection.close()
+    return status, content.decode()
 
 
 @dataclass(frozen=True)
@@ -235,15 +220,11 @@ def list_budgets(sent: Sequence[Sent], memory: float | None, options: Load) -> l
 
 def summarize(sent: Sequence[Sent]) -> dict[str, Any]:
     """Return the number of requests, by status too, their rate and the quantiles of their times."""
-    times = np.array([seconds for _, seconds, _ in sent]) * 1000
-    statuses, counts = np.unique([status for *_, status in sent], return_counts=True)
+    times = [seconds * 1000 for _, seconds, _ in sent]
     seconds = max(began + took for began, took, _ in sent) - sent[0][0]
-    quantiles = {f"p{share}_ms": float(np.percentile(times, share)) for share in (50, 95, 99)}
-    return {
-        "requests": len(sent),
-        "per_second": len(sent) / seconds,
-        "statuses": dict(zip(map(str, statuses.tolist()), counts.tolist(), strict=True)),
-    } | quantiles
+    statuses = dict(sorted(Counter(str(status) for *_, status in sent).items()))
+    summary = {"requests": len(sent), "per_second": len(sent) / seconds, "statuses": statuses}
+    return summary | {f"p{at}_ms": float(np.percentile(times, at)) for at in (50, 95, 99)}
 
 
 def draw_load(sent: Sequence[Sent], options: Load) -> None:
@@ -282,11 +263,10 @@ def write_load_report(sent: Sequence[Sent], budgets: Sequence[Budget], options: 
 def read_peak_memory(pid: int) -> float | None:
     """Return the largest memory of a process in MiB; None if this system does not tell."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        peak = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
     except OSError:
         return None
-    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), None)
-    return int(peak) / 1024 if peak else None
+    return int(peak[1]) / 1024 if peak else None
 
 
 def main(
@@ -298,7 +278,7 @@ def main(
     settings = load_settings()
     options = settings.load
     if url:
-        status, reason = ask_readiness(url)
+        status, reason = get_endpoint(url, "/ready")
         if not status:
             raise ProjectError(f"URL {url}: no service answers: {reason}")
     requests = sample_requests(read_data(settings), read_contract(), options.rows)

@@ -17,7 +17,7 @@ import numpy as np
 import prometheus_client as prometheus
 from fastapi import FastAPI, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import mark_process_dead, MultiProcessCollector
 from prometheus_client.registry import Collector
 from starlette.routing import Route
@@ -59,25 +59,19 @@ class Instruments:
         # Else each counter has a second series, which nothing reads.
         prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
         self.registry = prometheus.CollectorRegistry()
+        self.options: Any = {"namespace": "serving", "registry": self.registry}
         self.counters = {
-            name: prometheus.Counter(f"serving_{name}_total", text, labels, registry=self.registry)
+            name: prometheus.Counter(name, text, labels, **self.options)
             for name, (text, *labels) in COUNTERS.items()
         }
         self.gauges = {
-            name: prometheus.Gauge(
-                f"serving_{name}", text, registry=self.registry, multiprocess_mode=mode
-            )
+            name: prometheus.Gauge(name, text, multiprocess_mode=mode, **self.options)
             for name, (text, mode) in GAUGES.items()
         }
-        text = "Seconds to an answer"
-        self.seconds = self.create_histogram("request_seconds", text, LATENCY_BOUNDS)
-        self.scores: prometheus.Histogram | None = None
-
-    def create_histogram(
-        self, name: str, text: str, bounds: Sequence[float]
-    ) -> prometheus.Histogram:
-        """Return a new histogram; its buckets stay as long as the process lives."""
-        return prometheus.Histogram(f"serving_{name}", text, registry=self.registry, buckets=bounds)
+        self.seconds = prometheus.Histogram(
+            "request_seconds", "Seconds to an answer", buckets=LATENCY_BOUNDS, **self.options
+        )
+        self.scores: prometheus.Histogram | None = None  # its buckets depend on the first champion
 
     def count_labels(self, name: str, labels: Iterable[Any]) -> None:
         """Count each of these labels once more."""
@@ -95,10 +89,10 @@ class Instruments:
         return prometheus.generate_latest(registry) + prometheus.generate_latest(self.registry)
 
 
-class ModelCollector(
-    Collector
-):  # pylint: disable=too-few-public-methods  # a protocol of one method
+class ModelCollector(Collector):
     """The champion at the time of a scrape, so that no earlier champion is left in the metrics."""
+
+    # pylint: disable=too-few-public-methods  # a protocol of one method
 
     def __init__(self, served: ServedModel | None, trained_at: float | None) -> None:
         self._served, self._trained_at = served, trained_at
@@ -109,9 +103,7 @@ class ModelCollector(
             model = self._served.model
             labels = {"version": self._served.number, "model_version": model.version}
             labels |= {"runtime": str(model.bundle["runtime"])}
-            info = GaugeMetricFamily("serving_model_info", "The champion", labels=[*labels])
-            info.add_metric([*labels.values()], 1)
-            yield info
+            yield InfoMetricFamily("serving_model", "The champion", labels)
         if self._trained_at is not None:
             text = "When the champion was trained, in seconds since 1970"
             name = "serving_model_trained_timestamp_seconds"
@@ -208,8 +200,7 @@ class Metrics:  # pylint: disable=too-many-instance-attributes  # counts, and wh
         served = self.reloader.current if self.reloader else None
         if served is self._served or not (served and self.reloader):
             return
-        classes = served.model.bundle["classes"]
-        place = self.reloader.folder / served.number
+        classes, place = served.model.bundle["classes"], self.reloader.folder / served.number
         reference = load_reference(place, served.model.bundle, self._margin)
         for name, *_ in (*reference.ranges, *reference.categories):
             self.instruments.counters["out_of_range"].labels(name).inc(0)
@@ -218,7 +209,8 @@ class Metrics:  # pylint: disable=too-many-instance-attributes  # counts, and wh
         if not self.instruments.scores:
             text = "Probability of the predicted class, or the number that is predicted"
             bounds = score_bounds(reference.scores) if classes is None else PROBABILITY_BOUNDS
-            self.instruments.scores = self.instruments.create_histogram("score", text, bounds)
+            options = self.instruments.options
+            self.instruments.scores = prometheus.Histogram("score", text, buckets=bounds, **options)
         self._reference, self._served = reference, served
 
     def counts(self) -> dict[str, int]:
@@ -275,11 +267,6 @@ def drop_worker(pid: int) -> None:
     """Delete the gauges of a worker, if there are several."""
     if MULTIPROCESS_FOLDER in os.environ:
         mark_process_dead(pid)  # type: ignore[no-untyped-call]  # it has no types
-
-
-def create_metrics(settings: Settings) -> Metrics:
-    """Return the observer that counts for `/metrics`."""
-    return Metrics(settings)
 
 
 def serve_metrics(app: FastAPI, _: Settings) -> None:

@@ -5,7 +5,6 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import orjson
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.columns import Row
-from mlops_ladder.export.runtime import BUNDLE, load_bundle, LoadedModel
+from mlops_ladder.export.runtime import BUNDLE, load_bundle, LoadedModel, read_verified
 from mlops_ladder.serving.schemas import Types
 
 FOLDER = Path("models/serving")
@@ -106,12 +105,7 @@ class ModelReloader:
     def load_model(self, pointer: dict[str, Any]) -> ServedModel:
         """Return the model that a pointer names.  Raise if it is not whole or does not answer."""
         folder = self.folder / str(pointer["version"])
-        digest = sha256((folder / BUNDLE).read_bytes()).hexdigest()
-        if digest != pointer["sha256"]:
-            raise ProjectError(
-                f"{folder / BUNDLE}: sha256 is {digest[:12]}…, published was"
-                f" {pointer['sha256'][:12]}…; publish it again: `make pipeline` or `make rollback`"
-            )
+        read_verified(folder / BUNDLE, pointer["sha256"], POINTER)
         model, max_rows = self._load(folder), self._default_types.max_rows
         types = Types.from_contract(model.contract, model.bundle["classes"] or (), max_rows)
         rows, _ = types.parse_rows(orjson.dumps(types.example))

@@ -6,6 +6,7 @@ one-row request (docs/adr).  So the route reads the bytes with the same types, a
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from datetime import datetime, UTC
 from inspect import isawaitable
 from time import perf_counter
@@ -48,18 +49,14 @@ class Reply(NamedTuple):
     answers: Sequence[Answer] = ()
 
 
+@dataclass
 class Predictor:
     """Answers requests to `/predict` with the model of a reloader, and notifies the observers."""
 
-    def __init__(
-        self,
-        reloader: ModelReloader,
-        observers: Sequence[Observer],
-        authenticate: Authenticator | None,
-        selectors: Sequence[ModelSelector],
-    ) -> None:
-        self.reloader, self.observers = reloader, observers
-        self.authenticate, self.selectors = authenticate, selectors
+    reloader: ModelReloader
+    observers: Sequence[Observer]
+    authenticate: Authenticator | None
+    selectors: Sequence[ModelSelector]
 
     async def predict(self, request: Request) -> Response:
         """Answer a row or a list of rows; the observers are notified before the client."""

@@ -59,12 +59,10 @@ def parse_reference(document: dict[str, Any], contract: Contract, margin: float)
             low, high = float(column["low"]), float(column["high"])
             more = margin * (high - low)
             ranges.append((name, low - more, high + more))
-        elif kind == "boolean" and "values" in column:
-            values = frozenset(str(value).lower() in TRUE for value in column["values"])
-            categories.append((name, values))
-        elif kind in ("category", "text") and "values" in column:
-            words = frozenset(str(value).strip() for value in column["values"])
-            categories.append((name, words))
+        elif kind in ("boolean", "category", "text") and "values" in column:
+            words: list[Any] = [str(value).strip() for value in column["values"]]
+            values = [word.lower() in TRUE for word in words] if kind == "boolean" else words
+            categories.append((name, frozenset(values)))
     fallback, scores = document.get("fallback") or {}, tuple(document.get("scores") or ())
     return Reference(ranges, categories, document.get("trained_at"), fallback, scores)
 

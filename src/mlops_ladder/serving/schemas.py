@@ -1,6 +1,7 @@
 """The types of requests and answers: those of `/predict` follow from the contract."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired, Self
 
@@ -198,10 +199,9 @@ class Types:
         except ValidationError as error:
             errors += error.errors(**BRIEF)
         unknown = [key for key in row if key not in self.names] if isinstance(row, dict) else []
-        first = [
-            UNKNOWN_FIELD | {"loc": (key[:MAX_NAME_LENGTH],)} for key in unknown[:MAX_VIOLATIONS]
-        ]
-        return errors + first, len(errors) + len(unknown)
+        names = [key[:MAX_NAME_LENGTH] for key in unknown[:MAX_VIOLATIONS]]
+        errors_of_names = [UNKNOWN_FIELD | {"loc": (name,)} for name in names]
+        return errors + errors_of_names, len(errors) + len(unknown)
 
     def spell_booleans(self, answers: list[Answer]) -> list[Answer]:
         """Return the answers with the keys of probabilities spelled as JSON spells predictions."""
@@ -216,11 +216,9 @@ class Types:
 
 def iter_rows(body: bytes) -> Iterator[tuple[tuple[int, ...], Any]]:
     """Yield each row of a JSON body with its place in the list; nothing if it is no JSON."""
-    try:
+    with suppress(orjson.JSONDecodeError):
         rows = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return
-    if isinstance(rows, list):
-        yield from (((number,), row) for number, row in enumerate(rows))
-    else:
-        yield (), rows
+        if isinstance(rows, list):
+            yield from (((number,), row) for number, row in enumerate(rows))
+        else:
+            yield (), rows

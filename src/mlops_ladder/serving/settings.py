@@ -102,6 +102,11 @@ class Rollout(StrictModel):
     plans: Path = Path("models/serving")
     cluster: Literal["", "staging", "production"] = ""
 
+    @property
+    def steps(self) -> int:
+        """The number of steps of the whole rollout."""
+        return len(self.shares) + self.shadow
+
     @field_validator("shares")
     @classmethod
     def growing(cls, shares: list[float]) -> list[float]:

@@ -7,6 +7,7 @@ takes them for served ones.  The only file of the service that imports SQLAlchem
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
@@ -61,18 +62,10 @@ class Store:
 
     def __init__(self, url: str, table: sql.Table = TABLE) -> None:
         self._url, self._table = url, table
-        if url.count("@") > 1 and not url.startswith("sqlite"):
-            raise ValueError("the log's URL has more than one @; write one in a password as %40")
         self._open()
 
     def _open(self) -> None:
-        self._engine = sql.create_engine(self._url, pool_pre_ping=True)
-        if self._engine.dialect.name == "sqlite":
-            sql.event.listen(self._engine, "connect", share_sqlite_file)
-        with self._engine.begin() as connection:
-            connection.execute(CreateTable(self._table, if_not_exists=True))
-            for index in self._table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
+        self._engine = open_database(self._url, self._table)
         self._file = self._inode()
 
     def _inode(self) -> tuple[int, int, bool] | None:
@@ -104,6 +97,37 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def open_database(url: str, *tables: sql.Table) -> sql.Engine:
+    """Return a database with these tables.
+
+    Raises SQLAlchemy's errors if it cannot be reached, and ValueError for a URL with a password
+    that a driver would print in part.
+    """
+    if url.count("@") > 1 and not url.startswith("sqlite"):
+        raise ValueError("the log's URL has more than one @; write one in a password as %40")
+    engine = sql.create_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        sql.event.listen(engine, "connect", share_sqlite_file)
+    with engine.begin() as connection:
+        for table in tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
+    return engine
+
+
+@contextmanager
+def raise_as_project_error(reason: str, way_out: str = "") -> Iterator[None]:
+    """Raise an error of the database as ProjectError, with the first line of its message."""
+    try:
+        yield
+    except sql.exc.SQLAlchemyError as error:
+        first_line = str(error).partition("\n")[0]
+        raise ProjectError(
+            f"serving.prediction_log_url: {reason}: {first_line}{way_out}"
+        ) from error
 
 
 def share_sqlite_file(connection: Any, _: Any) -> None:

@@ -22,14 +22,8 @@ from uvicorn.supervisors import Multiprocess
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
+from mlops_ladder.serving import load_test
 from mlops_ladder.serving.command import create_workers, SERVICE
-from mlops_ladder.serving.load_test import (
-    isolated_settings,
-    sample_requests,
-    send_load,
-    Sent,
-    wait_until_ready,
-)
 from mlops_ladder.settings import load_settings
 from mlops_ladder.serving.settings import Load
 
@@ -55,7 +49,7 @@ class Attack:
     url: str
     requests: Sequence[bytes]
     options: Load
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[load_test.Sent] = field(default_factory=list)
     resent: list[float] = field(default_factory=list)
     killed: int = 0
     error: str = ""
@@ -63,10 +57,12 @@ class Attack:
     def run(self, workers: Multiprocess) -> None:
         """Wait until the workers are ready, put load on them, kill, and let them end."""
         try:
-            self.error = wait_until_ready(self.url)
+            self.error = load_test.wait_until_ready(self.url)
             if not self.error:
                 Thread(target=self.kill_workers, args=[workers], daemon=True).start()
-                self.sent = send_load(self.url, self.requests, self.options, resent=self.resent)
+                self.sent = load_test.send_load(
+                    self.url, self.requests, self.options, resent=self.resent
+                )
         finally:
             workers.should_exit.set()
 
@@ -124,8 +120,8 @@ def check_attack(attack: Attack) -> None:
 def survive(number: Annotated[int, typer.Option(help="of workers")] = 2) -> None:
     """Kill a worker of the service under load; raise ProjectError if a request fails."""
     settings = load_settings()
-    requests = sample_requests(read_data(settings), read_contract(), settings.load.rows)
-    with isolated_settings() as (_, variables), patch.dict(os.environ, variables):
+    requests = load_test.sample_requests(read_data(settings), read_contract(), settings.load.rows)
+    with load_test.isolated_settings() as (_, variables), patch.dict(os.environ, variables):
         attack = attack_workers(SERVICE, max(2, number), requests, settings.load)
     check_attack(attack)
     print(attack)

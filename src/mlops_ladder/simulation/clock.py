@@ -2,7 +2,7 @@
 
 import sys
 from datetime import datetime, timedelta, UTC
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Self
 
 from mlops_ladder import project
@@ -32,8 +32,7 @@ def build_datetime_class(clock: "Clock") -> type[datetime]:
 class Clock:
     """The time of the simulation: `now`, which only `at` changes.
 
-    Call `hold` again after a module was imported.  Other packages, such as MLflow and Prefect, keep
-    the real time.
+    Other packages, such as MLflow and Prefect, keep the real time.
     """
 
     def __init__(self) -> None:
@@ -42,25 +41,23 @@ class Clock:
         self._changed: list[ModuleType] = []
 
     def __enter__(self) -> Self:
-        self.hold()
+        self.at(0)
         return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _: object, __: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for module in self._changed:
             setattr(module, "datetime", datetime)
 
     def at(self, days: float) -> datetime:
-        """Set the time to so many days after the start, and return it."""
-        self.now = START + days * DAY
-        return self.now
+        """Set the time to so many days after the start, and return it.
 
-    def hold(self) -> None:
-        """Replace `datetime` in each imported module of the library and the project."""
+        Replaces `datetime` in each imported module of the library and the project.
+        """
+        self.now = START + days * DAY
         own = f"{__package__.partition('.')[0]}.", f"{project.get_project().package}."
         for name, module in list(sys.modules.items()):
-            value = getattr(module, "datetime", None)
-            if name.startswith(own) and name != __name__ and value is datetime:
+            is_own = name.startswith(own) and name != __name__
+            if is_own and getattr(module, "datetime", None) is datetime:
                 setattr(module, "datetime", self._simulated)
                 self._changed.append(module)
+        return self.now

@@ -1,13 +1,14 @@
 """The command `simulate`: the whole loop in a temporary folder, scenario by scenario."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import joblib
 import typer
@@ -15,13 +16,7 @@ import typer
 from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.settings import load_settings
-from mlops_ladder.simulation.folder import (
-    build_environment,
-    prepare_folder,
-    get_scenario_folder,
-    STORY,
-    WORLD,
-)
+from mlops_ladder.simulation import folder
 from mlops_ladder.simulation.observations import Story
 from mlops_ladder.simulation.page import render_simulation_page
 from mlops_ladder.simulation.scenarios import SCENARIOS
@@ -46,7 +41,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="simulate-") as place:
         base = Path(place).resolve() / "base"
         base.mkdir()
-        prepare_folder(base, load_settings(), read_contract(), seed)
+        folder.prepare_folder(base, load_settings(), read_contract(), seed)
         stories = run_scenarios(base, names)
         write_file_atomically(PAGE, render_simulation_page(stories, describe_page(base, seed)))
     seconds = time.perf_counter() - started
@@ -62,46 +57,40 @@ def run_scenarios(base: Path, names: list[str]) -> list[Story]:
     Raises ProjectError with the last lines of a process that fails.
     """
     print(f"{load_settings().about.question}\nThe first champion learns ...\n", flush=True)
-    run_in_process(base)
-    count = min(len(names), os.cpu_count() or 1, MAX_PROCESSES)
-    with ThreadPoolExecutor(count) as pool:
-        shares = [names[at::count] for at in range(count)]
-        list(pool.map(lambda share: run_in_process(base, *share), shares))
-    return [joblib.load(get_scenario_folder(base, name) / STORY) for name in names]
+    run_in_folder(base)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_PROCESSES)) as pool:
+        return list(pool.map(lambda name: run_scenario(base, name), names))
 
 
-def run_in_process(base: Path, *names: str) -> None:
-    """Run scenarios in a process of their own, and print each timeline when it is complete.
+def run_scenario(base: Path, name: str) -> Story:
+    """Run a scenario in a copy of the first champion's folder; print and return its story."""
+    place = base.parent / name
+    shutil.copytree(base, place, ignore=shutil.ignore_patterns("mlruns", "mlartifacts", ".prefect"))
+    run_in_folder(place, name)
+    story: Story = joblib.load(place / folder.STORY)
+    print(f"{story}\n", flush=True)
+    return story
 
-    Raises ProjectError with the process's last lines if it fails.
-    """
-    command, block = [sys.executable, "-c", COMMAND, *names], list[str]()
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
-        subprocess.Popen(
-            command,
-            cwd=base,
-            env=build_environment(),
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        ) as process,
-    ):
-        for line in process.stdout or ():
-            block.append(line)
-            if not line.strip():
-                print("".join(block), end="", flush=True)
-                block.clear()
-        if process.wait():
-            errors.seek(0)
-            last_lines = errors.read().strip()[-1500:]
-            raise ProjectError(f"make simulate: it has ended early: {last_lines}")
+
+def run_in_folder(place: Path, *arguments: str) -> None:
+    """Run a process of the simulation.  Raise ProjectError with its last lines if it fails."""
+    store = f"sqlite:///{place}/mlflow.db"  # an absolute path: each folder has its own
+    options: Any = {
+        "cwd": place,
+        "env": folder.build_environment() | {"MLFLOW_TRACKING_URI": store},
+    }
+    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    process = subprocess.run(command, check=False, encoding="utf-8", **options)
+    if process.returncode:
+        last_lines = process.stdout.strip()[-1500:]
+        raise ProjectError(f"make simulate: it has ended early: {last_lines}")
 
 
 def describe_page(base: Path, seed: int) -> str:
     """Return the note about all scenarios."""
     return (
-        f"Real rows of this project, drawn with seed {seed}; the answers of a part"
-        f" are made up where something changes.  {joblib.load(base / WORLD).axis} is what shifts. "
+        f"Real rows of this project, drawn with seed {seed}; the answers of a part are made up"
+        f" where something changes.  {joblib.load(base / folder.WORLD).axis} is what shifts. "
         " The parts that ran are those that run in production; the days are simulated."
     )

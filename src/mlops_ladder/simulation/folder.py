@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +49,8 @@ def prepare_folder(place: Path, settings: Settings, contract: Contract, seed: in
     Raises ProjectError if the rows are in no file, or cannot be shifted.
     """
     like = list_data_files(settings.data.path)[0].resolve()
-    world = build_world(
-        prepare_training_rows(read_data(settings), contract, settings), contract, settings
-    )
+    rows = prepare_training_rows(read_data(settings), contract, settings)
+    world = build_world(rows, contract, settings)
     (place / RULES.parent).mkdir()
     for path in filter(Path.exists, [CONFIG, CONTRACT, RULES, project.PYPROJECT]):
         shutil.copy(path, place / path)
@@ -58,10 +59,15 @@ def prepare_folder(place: Path, settings: Settings, contract: Contract, seed: in
     history.parent.mkdir()
     write_rows_like(draw_first_rows(world, seed), like, history, settings.data, contract)
     joblib.dump(world, place / WORLD)
-    update_toml(place / CONFIG, {"": {"seed": seed}, "data": {"path": f"data/{history.name}"}})
+    with edit_toml(place / CONFIG) as config:
+        config["seed"], config["data"]["path"] = seed, f"data/{history.name}"
     for section, keys in CHANGED.items():
-        update_toml(place / get_settings_file(section), {section: keys})
-    loosen_missing_shares(place / CONTRACT)
+        with edit_toml(place / get_settings_file(section)) as document:
+            document.setdefault(section, {}).update(keys)
+    with edit_toml(place / CONTRACT) as document:  # a sample can lack more values than all rows
+        for column in document["columns"].values():
+            if "missing" in column:
+                column["missing"] = min(1.0, 0.05 + 1.5 * column["missing"])
 
 
 def draw_first_rows(world: World, seed: int) -> pd.DataFrame:
@@ -77,22 +83,11 @@ def draw_first_rows(world: World, seed: int) -> pd.DataFrame:
     return rows
 
 
-def update_toml(path: Path, sections: dict[str, dict[str, Any]]) -> None:
-    """Set keys of a TOML file by section; "" is the top level."""
-    document: Any = tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
-    for section, keys in sections.items():
-        table = document if not section else document.setdefault(section, {})
-        for key, value in keys.items():
-            table[key] = value
-    path.write_text(tomlkit.dumps(document), encoding="utf-8")
-
-
-def loosen_missing_shares(path: Path) -> None:
-    """Raise the limits of missing values: a sample can have more of them than all rows."""
-    document: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
-    for column in document["columns"].values():
-        if "missing" in column:
-            column["missing"] = min(1.0, 0.05 + 1.5 * column["missing"])
+@contextmanager
+def edit_toml(path: Path) -> Iterator[Any]:
+    """Give the document of a TOML file, which may be missing, and write it back."""
+    document = tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
+    yield document
     path.write_text(tomlkit.dumps(document), encoding="utf-8")
 
 
@@ -111,15 +106,3 @@ def build_environment() -> dict[str, str]:
     """Return the environment without variables of the user's registry, log or settings."""
     foreign = (project.get_project().prefix, *FOREIGN)
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-
-
-def get_scenario_folder(base: Path, name: str) -> Path:
-    """Return the folder of a scenario."""
-    return base.parent / name
-
-
-def copy_base_folder(base: Path, name: str) -> Path:
-    """Copy the folder of the first champion, without its runs; return the copy."""
-    place = get_scenario_folder(base, name)
-    shutil.copytree(base, place, ignore=shutil.ignore_patterns("mlruns", "mlartifacts", ".prefect"))
-    return place

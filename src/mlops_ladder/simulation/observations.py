@@ -1,6 +1,8 @@
 """Observations: read from the project's own records, not from the simulation."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -23,53 +25,61 @@ Events = list[tuple[float, str]]  # each with its day
 
 @dataclass(frozen=True)
 class Story:
-    """The course of a scenario: result, deviations from expectations, each event with its day."""
+    """The course of a scenario: its result, and each event with its day.
+
+    As a string it is the timeline and the verdict.
+    """
 
     name: str
     scenario: Scenario
+    settings: Settings
     seen: Expected
-    wrong: list[str]
     events: Events
+    requests: int
+    promised: float | None  # the offline score of the first champion
     traffic: pd.DataFrame
     live: pd.DataFrame
     verdicts: pd.DataFrame
-    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def wrong(self) -> list[str]:
+        """Return the results that are not as expected."""
+        return find_surprises(self.scenario, self.seen)
+
+    def __str__(self) -> str:
+        events = [f"day {when:4.1f}  {text[:150]}" for when, text in self.events]
+        failed, serves = self.seen["failed requests"], self.seen["serves"]
+        end = f"{self.requests:,} requests, {failed} failed; serves {serves}"
+        verdict = ["NOT as expected" if self.wrong else "as expected", *self.wrong]
+        title = f"{self.name}: {self.scenario.title}"
+        return "\n  ".join([title, *events, end, "\n    ".join(verdict)])
 
 
-def tell_story(
-    name: str, scenario: Scenario, service: Service, texts: Events, refused: Events
-) -> Story:
+def tell_story(name: str, scenario: Scenario, service: Service, refused: Events) -> Story:
     """Return the story of this folder by its log, ledger, registry and service.
 
     Args:
         name: of the scenario.
         scenario: with its expectations.
         service: that answered the requests.
-        texts: messages to people.
         refused: when feedback was refused, and why.
     """
     settings = service.settings
     with Outcomes(settings.serving.prediction_log_url) as archive:
         verdicts, reports = archive.read_verdicts(START), archive.read_verdicts(START, QUALITY)
-        calls = pd.DataFrame(archive.read_traffic(START), columns=["time", "model", "rows", "ms"])
+        calls = archive.read_traffic(START).rename(columns={"version": "model"})
         live = score_days(archive, settings, list(calls["model"].unique()))
-    seen = collect_facts(verdicts, reports, service, texts) | {
-        "feedback": describe_feedback(refused)
-    }
-    about = {"requests": service.asked, "failed": service.failed, "metric": settings.metric}
-    about |= {
-        "promised": find_promised_score(reports, settings.metric),
-        "effect": settings.drift.effect,
-    }
-    events = [*list_findings(verdicts, reports), *list_decisions(), *texts]
+    labels = {item.model_version: f"v{number}" for number, item in versions.list_versions().items()}
+    calls["day"] = calls["time"].map(count_days).astype(int)
+    calls["model"], live["model"] = calls["model"].replace(labels), live["model"].replace(labels)
+    overall = [row for row in reports if row["name"] == "all rows"]
+    promised = [row["promised"] for row in overall if row["metric"] == settings.metric]
+    seen = collect_facts(verdicts, reports, service) | {"feedback": describe_feedback(refused)}
+    events = [*list_findings(verdicts, reports), *list_decisions(), *service.messages]
     events += [(when, f"feedback: refused: {why}") for when, why in refused]
     events.sort(key=lambda event: event[0])
-    calls = calls.assign(
-        day=calls["time"].map(count_days).astype(int), model=name_versions(calls["model"])
-    )
-    live = live.assign(model=name_versions(live["model"]))
-    wrong = find_surprises(scenario, seen)
-    return Story(name, scenario, seen, wrong, events, calls, live, pd.DataFrame(verdicts), about)
+    score, looks = promised[0] if promised else None, pd.DataFrame(verdicts)
+    return Story(name, scenario, settings, seen, events, service.asked, score, calls, live, looks)
 
 
 def count_days(time: Any) -> float:
@@ -77,14 +87,8 @@ def count_days(time: Any) -> float:
     return float((time.replace(tzinfo=None) - UTC_START) / DAY)
 
 
-def name_versions(names: pd.Series) -> pd.Series:
-    """Return the registered version of each model, such as v1."""
-    labels = {item.model_version: f"v{number}" for number, item in versions.list_versions().items()}
-    return names.map(lambda name: labels.get(name, name))
-
-
 def collect_facts(
-    verdicts: list[dict[str, Any]], reports: list[dict[str, Any]], service: Service, texts: Events
+    verdicts: list[dict[str, Any]], reports: list[dict[str, Any]], service: Service
 ) -> Expected:
     """Return the result, in the words of the expectations."""
     judged = [entry for entry in history.read_log().values() if entry.number > 1]
@@ -97,8 +101,8 @@ def collect_facts(
         "gate": "accepted" if rollout else gate,
         "rollout": ", ".join(rollout) or "none",
         "serves": f"v{service.got('/version')['version']}",
-        "told": describe_messages(texts),
-        "failed requests": str(len(service.failed)),
+        "told": describe_messages(service.messages),
+        "failed requests": str(service.failed),
     }
 
 
@@ -129,45 +133,29 @@ def describe_messages(texts: Events) -> str:
 def list_findings(verdicts: list[dict[str, Any]], reports: list[dict[str, Any]]) -> Events:
     """Return the result of each report on drift and quality."""
     events = []
-    for time in dict.fromkeys(verdict["time"] for verdict in verdicts):
-        names = [row["column"] for row in verdicts if row["time"] == time and row["drifted"]]
+    for time, looks in groupby(verdicts, itemgetter("time")):
+        names = [look["column"] for look in looks if look["drifted"]]
         events.append((count_days(time), f"drift: {', '.join(names) or 'none'}"))
-    for time in dict.fromkeys(report["time"] for report in reports):
-        now = [report for report in reports if report["time"] == time]
-        lost = [f"{report['name']} ({report['metric']})" for report in now if report["degraded"]]
-        events.append((count_days(time), f"quality: {shorten_names(lost) or 'as promised'}"))
+    for time, tests in groupby(reports, itemgetter("time")):
+        lost = [f"{test['name']} ({test['metric']})" for test in tests if test["degraded"]]
+        text = f"worse than promised: {', '.join(lost)}" if lost else "as promised"
+        events.append((count_days(time), f"quality: {text}"))
     return events
-
-
-def shorten_names(names: list[str]) -> str:
-    """Return the first three names, and the number of the others."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"worse than promised: {', '.join(names[:3])}{more}" if names else ""
 
 
 def list_decisions() -> Events:
     """Return the decisions of triggers, gate and rollout."""
-    events = [
-        (count_days(entry.time), f"trigger: {entry.decision}: {entry.event.cause}: {entry.reason}")
-        for entry in ledger.read_ledger()
-    ]
+    events = []
+    for note in ledger.read_ledger():
+        text = f"trigger: {note.decision}: {note.event.cause}: {note.reason}"
+        events.append((count_days(note.time), text))
     for entry in history.read_log().values():
         why = "; ".join(entry.verdict["reasons"]) if entry.action == "refuse" else "is champion"
         events.append((count_days(entry.time), f"gate: {entry.action} v{entry.version}: {why}"))
-    events += [
-        (
-            count_days(entry.time),
-            f"rollout: {entry.action} v{entry.version}: {decisions.describe_decision(entry)}",
-        )
-        for entry in decisions.read_rollout_log()
-    ]
+    for line in decisions.read_rollout_log():
+        text = f"rollout: {line.action} v{line.version}: {decisions.describe_decision(line)}"
+        events.append((count_days(line.time), text))
     return events
-
-
-def find_promised_score(reports: list[dict[str, Any]], metric: str) -> float | None:
-    """Return the offline score of the first champion."""
-    overall = (row for row in reports if (row["name"], row["metric"]) == ("all rows", metric))
-    return next((row["promised"] for row in overall), None)
 
 
 def score_days(archive: Outcomes, settings: Settings, models: list[str]) -> pd.DataFrame:
@@ -177,11 +165,8 @@ def score_days(archive: Outcomes, settings: Settings, models: list[str]) -> pd.D
         outcomes = archive.find_labelled(OUTCOMES.c.row > 0, version=model)
         them = read_labelled_rows(archive, outcomes, contract)
         days = pd.Series([int(name.split("-")[1]) for name, _ in them.keys])
-        for number in sorted(days.unique()):
-            places = days.index[days == number]
+        for number, places in days.groupby(days).groups.items():
             truth = them.rows[contract.target].iloc[places]
-            value = compute_scores(settings.problem, truth, them.predictions.iloc[places])[
-                settings.metric
-            ]
-            scores.append({"day": number, "model": model, "score": value})
+            values = compute_scores(settings.problem, truth, them.predictions.iloc[places])
+            scores.append({"day": number, "model": model, "score": values[settings.metric]})
     return pd.DataFrame(scores, columns=["day", "model", "score"])

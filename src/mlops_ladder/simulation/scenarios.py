@@ -1,12 +1,10 @@
 """The scenarios: a change of the world, and the expected reaction of the project."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.simulation.world import DRIFTED_SHARE, MIDDLE
 
-Outcomes = Literal["right", "shuffled"]
 Expected = dict[str, str]
 CALM: Expected = {
     "drift found": "no",
@@ -32,6 +30,7 @@ class Scenario:
     """A change on the second day, and the expected result.
 
     `new`: the share of rows of the new part.  `changed`: the part whose answers change.
+    `shuffled`: outcomes get mixed up.
     `damaged`: the candidate's files break after the gate has accepted it.  `causes`: reasons for a
     training.  `either`: results that are not compared.  `before`: further days with reports on
     drift and quality, without a reaction.
@@ -42,7 +41,7 @@ class Scenario:
     new: float = 0
     changed: int | None = None
     broken: bool = False
-    outcomes: Outcomes = "right"
+    shuffled: bool = False
     damaged: bool = False
     causes: tuple[Kind, ...] = ("drift", "quality")
     either: tuple[str, ...] = ()
@@ -72,7 +71,7 @@ SCENARIOS = {
     "worse_candidate": Scenario(
         "Outcomes get mixed up: what learns from them is worse, and the gate refuses it",
         CALM | {"training": "run", "gate": "refused"},
-        outcomes="shuffled",
+        shuffled=True,
         causes=("drift", "quality", "data"),
         either=("loss found",),
     ),

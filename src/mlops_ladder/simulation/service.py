@@ -1,56 +1,48 @@
-"""The service of the simulation, over HTTP, and an inbox for messages to people."""
+"""The service of the simulation, over HTTP, with an inbox for messages to people."""
 
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any
 
 import uvicorn
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing
 from mlops_ladder.serving.app import create_service
-from mlops_ladder.serving.load_test import connect, wait_until_ready
+from mlops_ladder.serving.load_test import connect, fetch_answer, get_endpoint, wait_until_ready
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.store import read_variants
 from mlops_ladder.settings import Settings
-from mlops_ladder.simulation.clock import Clock
+from mlops_ladder.simulation.clock import Clock, DAY, START
 
 PATIENCE = 60  # seconds in which the service has to follow what was decided
 NOON, HOURS = 0.3, 0.5  # of a day: the time of the first request, and the span of all
 
 
-class Request(NamedTuple):
-    """A request by its name, from a client with a key."""
-
-    name: str
-    key: str
-    body: bytes
-
-
 class Service:
-    """The service of this folder, in a thread, on a free port; `failed` lists failed requests.
+    """The service of this folder, in a thread, on a free port; `asked` and `failed` count requests.
 
     A request fails without an answer, with another status than 200, or if the fallback answers.
+    `messages` holds what people are told at `/inbox`, with the day.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.asked, self.url = 0, ""
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings, self.clock = settings, clock
+        self.asked, self.failed, self.url = 0, 0, ""
+        self.messages: list[tuple[float, str]] = []
         self._server: Any = None
         self._thread: Any = None
-        self.failed: list[str] = []
 
     def __enter__(self) -> "Service":
         place = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{place.getsockname()[1]}"
         options: Any = {"access_log": False, "log_config": None, "server_header": False}
-        self._server = uvicorn.Server(uvicorn.Config(create_service(), **options))
+        app = create_service()
+        app.add_api_route("/inbox", self.receive, methods=["POST"])
+        self._server = uvicorn.Server(uvicorn.Config(app, **options))
         self._thread = Thread(target=self._server.run, args=([place],), daemon=True)
         self._thread.start()
         if why := wait_until_ready(self.url, self._thread.is_alive):
@@ -66,27 +58,31 @@ class Service:
         self.__exit__()
         self.__enter__()  # pylint: disable=unnecessary-dunder-call  # within its own `with`
 
-    def ask(self, requests: Sequence[Request], day: int, clock: Clock) -> set[str]:
-        """Send requests, spread over a day; return the names of those that were answered."""
-        connection, answered = connect(self.url), {request.name for request in requests}
-        for place, request in enumerate(requests):
-            clock.at(day + NOON + HOURS * place / len(requests))
-            headers = {"Content-Type": "application/json", "X-Request-ID": request.name}
-            headers[self.settings.rollout.key_header] = request.key
-            self.asked += 1
-            if why := find_failure(connection, request.body, headers):
-                self.failed.append(f"{request.name}: {why}")
-                answered.remove(request.name)
+    def receive(self, event: dict[str, Any]) -> None:
+        """Take a message to people."""
+        self.messages.append(((self.clock.now - START) / DAY, f"told: {event['text']}"))
+
+    def ask(self, requests: Mapping[str, bytes], day: int) -> set[str]:
+        """Send requests, spread over a day; return the names of those that were answered.
+
+        Each has a name, and comes from a client of its own.
+        """
+        connection, answered = connect(self.url), set[str]()
+        for place, (name, body) in enumerate(requests.items()):
+            self.clock.at(day + NOON + HOURS * place / len(requests))
+            headers = {"Content-Type": "application/json", "X-Request-ID": name}
+            headers[self.settings.rollout.key_header] = f"client of {name}"
+            status, content = fetch_answer(connection, "POST", "/predict", body, headers)
+            if status == 200 and b'"fallback":true' not in content:
+                answered.add(name)
         connection.close()
+        self.asked += len(requests)
+        self.failed += len(requests) - len(answered)
         return answered
 
     def got(self, path: str) -> dict[str, Any]:
         """Return the JSON of an endpoint."""
-        connection = connect(self.url)
-        connection.request("GET", path)
-        reply: dict[str, Any] = json.loads(connection.getresponse().read())
-        connection.close()
-        return reply
+        return dict(json.loads(get_endpoint(self.url, path)[1]))
 
     def follows(self) -> None:
         """Wait until the service follows the last decision.  Raise ProjectError if it does not."""
@@ -118,19 +114,6 @@ class Service:
         wait_until(noted, "the service does not write its log")
 
 
-def find_failure(connection: HTTPConnection, body: bytes, headers: dict[str, str]) -> str:
-    """Return why a request has failed; "" if it was answered."""
-    try:
-        connection.request("POST", "/predict", body, headers)
-        answer = connection.getresponse()
-        content = answer.read()
-        failed = answer.status != 200 or b'"fallback":true' in content
-        return f"{answer.status} {content[:200]!r}" if failed else ""
-    except (OSError, HTTPException) as error:
-        connection.close()  # the next request opens it again
-        return repr(error)
-
-
 def wait_until(done: Callable[[], bool], otherwise: str) -> None:
     """Wait until a condition holds.  Raise ProjectError after a minute."""
     until = time.monotonic() + PATIENCE
@@ -138,29 +121,3 @@ def wait_until(done: Callable[[], bool], otherwise: str) -> None:
         if time.monotonic() > until:
             raise ProjectError(f"{otherwise} in {PATIENCE} s")
         time.sleep(0.05)
-
-
-@contextmanager
-def open_inbox(day: Callable[[], float]) -> Iterator[tuple[str, list[tuple[float, str]]]]:
-    """Yield the address of an inbox, and its messages with their day."""
-    texts: list[tuple[float, str]] = []
-
-    class Inbox(BaseHTTPRequestHandler):
-        """Keeps the text of each message."""
-
-        def do_POST(self) -> None:  # pylint: disable=invalid-name  # http.server requires this name
-            """Take a message."""
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            texts.append((day(), f"told: {json.loads(body)['text']}"))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(
-            self, *_words: object
-        ) -> None:  # pylint: disable=arguments-differ  # any args
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Inbox) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", texts
-        server.shutdown()

@@ -1,8 +1,5 @@
 """The days of a scenario: requests, outcomes, reports, trainings and steps of a rollout."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -17,8 +14,8 @@ from mlops_ladder.serving.load_test import make_requests
 from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
-from mlops_ladder.simulation.scenarios import Scenario
-from mlops_ladder.simulation.service import Request, Service
+from mlops_ladder.simulation.scenarios import Scenario, SCENARIOS
+from mlops_ladder.simulation.service import Service
 from mlops_ladder.simulation.world import break_axis, World
 
 REQUESTS, ROWS = 120, 5  # requests on a day, and rows of each
@@ -42,42 +39,30 @@ class Days:
         self.rows: dict[int, pd.DataFrame] = {}
         self.refused: list[tuple[float, str]] = []
 
-    def run(self) -> int:
-        """Run the days until a day after the last decision; return its number."""
+    def run(self) -> None:
+        """Run the days until a day after the last decision."""
         for day in range(1, LAST + 1):
             rolling = decisions.find_running() is not None
             self.traffic(day)
             self.evening(day)
             if day > LOOK and not rolling:
                 break
-        return day
 
     def traffic(self, day: int) -> None:
-        """Send the requests of a day, each from a client of its own."""
+        """Draw the rows of a day with their outcomes, and send them as requests."""
         self.clock.at(day)
-        self.clock.hold()
-        self.rows[day] = rows = self.drawn(day)
-        bodies = make_requests(rows, self.contract, ROWS)
-        names = [f"day-{day}-{at}" for at in range(REQUESTS)]
-        requests = [
-            Request(name, f"client of {name}", body)
-            for name, body in zip(names, bodies, strict=True)
-        ]
-        self.service.follows()
-        self.service.written(self.service.ask(requests, day, self.clock))
-
-    def drawn(self, day: int) -> pd.DataFrame:
-        """Return the rows of a day, with their outcomes."""
-        scenario, later = self.scenario, day >= CHANGE
-        new, changed = (scenario.new, scenario.changed) if later else (0, None)
-        rows = self.world.drawn(REQUESTS * ROWS, new, changed, self.random)
+        scenario = self.scenario if day >= CHANGE else SCENARIOS["no_drift"]
+        rows = self.world.drawn(REQUESTS * ROWS, scenario.new, scenario.changed, self.random)
         rows = self.world.dated(rows, pd.Series(self.clock.now.replace(tzinfo=None), rows.index))
-        return break_axis(rows, self.world) if scenario.broken and later else rows
+        self.rows[day] = rows = break_axis(rows, self.world) if scenario.broken else rows
+        bodies = make_requests(rows, self.contract, ROWS)
+        requests = {f"day-{day}-{number}": body for number, body in enumerate(bodies)}
+        self.service.follows()
+        self.service.written(self.service.ask(requests, day))
 
     def evening(self, day: int) -> None:
         """Import outcomes, step the rollout, and once a week report on drift and quality."""
         self.clock.at(day + EVENING)
-        self.clock.hold()
         if day > DELAY:
             self.outcomes(day - DELAY)
         if decisions.find_running():
@@ -89,11 +74,11 @@ class Days:
         """Import the outcomes of a day; shuffled, if the scenario says so."""
         target = self.contract.target
         values = self.rows[day][target]
-        if self.scenario.outcomes == "shuffled" and day >= CHANGE:
+        if self.scenario.shuffled and day >= CHANGE:
             values = pd.Series(self.random.permutation(values.to_numpy()), name=target)
-        names = [f"day-{day}-{at // ROWS}" for at in range(len(values))]
-        places = [1 + at % ROWS for at in range(len(values))]
-        frame = pd.DataFrame({REQUEST: names, ROW: places, target: values})
+        at = np.arange(len(values))
+        names = [f"day-{day}-{request}" for request in at // ROWS]
+        frame = pd.DataFrame({REQUEST: names, ROW: 1 + at % ROWS, target: values})
         with Outcomes(load_settings().serving.prediction_log_url) as archive:
             import_outcomes(frame, archive, self.contract, self.clock.now)
 
@@ -105,7 +90,7 @@ class Days:
         except ProjectError as error:  # rows that break the contract do not become data
             self.refused.append((day + EVENING, " ".join(str(error).split())))
         settings = load_settings()
-        drift.check_drift(settings.drift, settings.serving.prediction_log_url, settings.seed)
+        drift.check_drift(settings)
         report = quality.check_quality(settings, self.clock.now)
         for kind in self.scenario.causes if day == LOOK else ():
             if kind != "quality" or report.tests:
@@ -114,8 +99,7 @@ class Days:
     def judge(self, kind: Kind) -> None:
         """Let the triggers decide whether a finding starts a training, and run it."""
         settings = load_settings()
-        happened = causes.find_event(settings, self.clock.now, kind)
-        if happened is None:
+        if (happened := causes.find_event(settings, self.clock.now, kind)) is None:
             return
         entry = starting.judge_event(happened, settings, self.clock.now, BY)
         if entry.decision != "run":
@@ -125,11 +109,6 @@ class Days:
         except ProjectError as error:  # its end is in the ledger
             print(error)
         if self.scenario.damaged and (now := decisions.find_running()):
-            damage_bundle(SERVING / now.version, self.service.restart)
-
-
-def damage_bundle(bundle: Path, restart: Callable[[], None]) -> None:
-    """Overwrite the files of a served model, so that a service that starts cannot load it."""
-    for path in bundle.glob("model.*"):
-        path.write_bytes(b"no model")
-    restart()
+            for path in (SERVING / now.version).glob("model.*"):
+                path.write_bytes(b"no model")
+            self.service.restart()  # it cannot load the model

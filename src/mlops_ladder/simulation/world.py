@@ -13,7 +13,7 @@ import pandas as pd
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.split import encode_categories, encode_target, measure_skill
+from mlops_ladder.model.split import encode_target, measure_skill
 from mlops_ladder.settings import Settings
 
 LOW, MIDDLE, NEW = 0, 1, 2
@@ -46,12 +46,9 @@ class World:
             changed: a part most of whose rows get the other answer, as in the new part.
             random: the generator.
         """
-        fresh = random.random(count) < new
-        places = np.where(
-            fresh,
-            random.choice(np.flatnonzero(self.part == NEW), count),
-            random.choice(np.flatnonzero(self.part != NEW), count),
-        )
+        fresh, is_new = random.random(count) < new, self.part == NEW
+        choices = [random.choice(np.flatnonzero(rows), count) for rows in (is_new, ~is_new)]
+        places = np.where(fresh, *choices)
         rows, part = self.rows.iloc[places].reset_index(drop=True), self.part[places]
         anew = (part == NEW) | (part == changed)
         turned = anew & (random.random(count) < CHANGED_SHARE)
@@ -78,22 +75,18 @@ def build_world(frame: pd.DataFrame, contract: Contract, settings: Settings) -> 
     Raises ProjectError if no input can be divided.
     """
     rows, target = frame.reset_index(drop=True), frame[contract.target]
-    parts = {
-        name: divide_by_value(rows[name], contract) for name in list_shiftable_inputs(contract)
-    }
-    usable = {name: part for name, part in parts.items() if has_enough_rows(part)}
+    names = contract.inputs("number", "integer") or contract.inputs("category")
+    parts = {name: divide_by_value(rows[name], contract) for name in names}
+    sizes = {name: np.bincount(part, minlength=3) for name, part in parts.items()}
+    usable = [name for name in parts if sizes[name].min() >= MIN_SHARE * len(rows)]
     if not usable:
-        names = ", ".join(parts) or "none"
-        told_why = "no input of numbers or categories has values enough to shift"
-        raise ProjectError(f"make simulate: {told_why}; there are: {names}")
+        why = "no input of numbers or categories has values enough to shift"
+        raise ProjectError(f"make simulate: {why}; there are: {', '.join(parts) or 'none'}")
     some = rows.sample(min(len(rows), MAX_AXIS_ROWS), random_state=0)
-    axis = max(usable, key=lambda name: measure_axis(some, name, contract, settings))
-    return World(contract, rows, axis, usable[axis], choose_other_answer(target, settings))
-
-
-def list_shiftable_inputs(contract: Contract) -> list[str]:
-    """Return the inputs that can be shifted: numbers, or without any, categories."""
-    return contract.inputs("number", "integer") or contract.inputs("category")
+    answers = encode_target(some[contract.target], settings.problem)
+    # The most important input is shifted.
+    axis = max(usable, key=lambda name: measure_skill(some[str(name)], answers, None))
+    return World(contract, rows, axis, parts[axis], choose_other_answer(target, settings))
 
 
 def divide_by_value(values: pd.Series, contract: Contract) -> np.ndarray:
@@ -101,21 +94,7 @@ def divide_by_value(values: pd.Series, contract: Contract) -> np.ndarray:
     if contract.columns[str(values.name)].kind == "category":
         values = values.map(values.value_counts().rank(ascending=False, method="first"))
     numbers = values.astype("float64")
-    edges = numbers.quantile(list(EDGES))
-    return np.asarray((numbers > edges.iloc[0]).astype(int) + (numbers > edges.iloc[1]).astype(int))
-
-
-def has_enough_rows(part: np.ndarray) -> bool:
-    """Return whether each part has enough rows."""
-    return bool(np.bincount(part, minlength=3).min() >= MIN_SHARE * len(part))
-
-
-def measure_axis(rows: pd.DataFrame, name: str, contract: Contract, settings: Settings) -> float:
-    """Return the skill of this input alone: the most important one is shifted."""
-    values = (
-        rows[name] if pd.api.types.is_numeric_dtype(rows[name]) else encode_categories(rows[name])
-    )
-    return measure_skill(values, encode_target(rows[contract.target], settings.problem), None)
+    return np.searchsorted(numbers.quantile(list(EDGES)), numbers.fillna(-np.inf))
 
 
 def choose_other_answer(target: pd.Series, settings: Settings) -> Any:

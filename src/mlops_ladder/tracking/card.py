@@ -8,7 +8,7 @@ import typer
 
 from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import Contract, read_contract, Role
-from mlops_ladder.data.sources import read_sources
+from mlops_ladder.data.sources import feeds_training, read_sources
 from mlops_ladder.markdown import raise_for_differences, split_page
 from mlops_ladder.model.evaluation import is_better
 from mlops_ladder.model.prediction import METRICS
@@ -34,7 +34,7 @@ def render_model_card(run: runs.Run, settings: Settings, contract: Contract) -> 
     sources = {
         title: source
         for title, source in read_sources().items()
-        if any(Path(file).match(settings.data.path) for file in source["files"])
+        if any(feeds_training(file, settings) for file in source["files"])
     }
     text = render_template(
         TEMPLATE,

@@ -33,11 +33,6 @@ class Run:
     tags: dict[str, str]
 
 
-def get_experiment_name() -> str:
-    """Return the name of the experiment: that of the project's package."""
-    return get_project().package
-
-
 def connect_mlflow() -> Any:
     """Return mlflow, set to MLFLOW_TRACKING_URI; without one, to mlflow.db in this folder."""
     os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT)
@@ -79,7 +74,7 @@ def record_training(
     tags = get_provenance_tags(trained.settings) | {"model_version": trained.version}
     tags |= more_tags or {}
     record_baseline(mlflow, get_experiment_id(mlflow), trained, tags)
-    tags |= {"role": "model", "package": get_experiment_name()}
+    tags |= {"role": "model", "package": get_project().package}
     with mlflow.start_run(run_name=f"model-{trained.version}", tags=tags) as run:
         mlflow.log_params(collect_run_parameters(trained))
         mlflow.log_metrics(collect_metrics(trained))
@@ -102,7 +97,7 @@ def get_experiment_id(mlflow: Any) -> str:
     """Return the id of the project's experiment, or of that of a run opened by `mlflow run`."""
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
         return str(mlflow.get_run(run_id).info.experiment_id)
-    return str(mlflow.set_experiment(get_experiment_name()).experiment_id)
+    return str(mlflow.set_experiment(get_project().package).experiment_id)
 
 
 def record_baseline(mlflow: Any, experiment: str, trained: Trained, tags: dict[str, str]) -> None:
@@ -135,7 +130,7 @@ def find_newest_run() -> Run | None:
         return None
     mlflow = connect_mlflow()
     # Other projects may use the same server.
-    ours = f"tags.package = '{get_experiment_name()}' and tags.role = 'model'"
+    ours = f"tags.package = '{get_project().package}' and tags.role = 'model'"
     runs = mlflow.MlflowClient().search_runs(
         [experiment.experiment_id for experiment in mlflow.search_experiments()],
         filter_string=f"{ours} and attributes.status = 'FINISHED'",

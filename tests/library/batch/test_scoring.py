@@ -19,7 +19,9 @@ from mlops_ladder.model.training import Trained
 @pytest.fixture(name="alone", autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model of the last training answers, whatever a higher level answers with."""
-    hooks = SimpleNamespace(load_batch_model=lambda: None, score_batch=lambda **_: None)
+    hooks = SimpleNamespace(
+        load_batch_model=lambda: None, score_batch=lambda **_: None, open_batch_log=lambda **_: None
+    )
     monkeypatch.setattr(scoring, "get_hooks", lambda: hooks)
 
 

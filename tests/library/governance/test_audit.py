@@ -10,8 +10,8 @@ import pytest
 from library.registry.candidates import promoted
 
 from mlops_ladder import ProjectError
-from mlops_ladder.governance.audit import chain, noting
-from mlops_ladder.governance.audit.chain import hash_text, LOG, REF
+from mlops_ladder.governance import audit
+from mlops_ladder.governance.audit import hash_text, LOG, REF
 from mlops_ladder.registry import promotion, versions
 from mlops_ladder.tracking import runs
 
@@ -40,15 +40,15 @@ def _decided(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def kinds() -> list[str]:
     """What the lines of the log are about."""
-    return [f"{it.kind} {it.about}" for it in chain.parse_lines(chain.read_log()[0])]
+    return [f"{it.kind} {it.about}" for it in audit.parse_lines(audit.read_log()[0])]
 
 
 def test_decisions_and_configuration_are_noted_as_they_happen() -> None:
     """Nobody has asked for it, and all agrees: file, registry and git."""
     files = ["configuration config.toml", "configuration contract.toml"]
     assert kinds() == [*files, "decision 1", "decision 2"]
-    assert noting.verify_log() == []
-    assert chain.read_log()[0] == chain.read_registry_lines() == chain.read_git_lines()
+    assert audit.verify_log() == []
+    assert audit.read_log()[0] == audit.read_registry_lines() == audit.read_git_lines()
 
 
 def test_a_change_of_configuration_is_noted_with_its_commit() -> None:
@@ -57,12 +57,12 @@ def test_a_change_of_configuration_is_noted_with_its_commit() -> None:
         file.write("# another one\n")
     git("commit", "--all", "--quiet", "--message", "Another one")
     missing = "configuration config.toml: not noted; to do so: make audit NOTE=yes"
-    assert noting.verify_log() == [missing]
+    assert audit.verify_log() == [missing]
     promotion.roll_back()
     assert kinds()[4:] == ["configuration config.toml", "decision 3"]
-    line = chain.parse_lines(chain.read_log()[0])[4]
+    line = audit.parse_lines(audit.read_log()[0])[4]
     assert (line.commit, line.digest) == tuple(git("rev-parse", "HEAD", "HEAD:config.toml").split())
-    assert noting.verify_log() == []
+    assert audit.verify_log() == []
 
 
 def rechained(lines: list[str]) -> list[str]:
@@ -88,55 +88,55 @@ CHANGES: dict[str, tuple[Change, str]] = {
 
 def test_a_changed_log_is_found_and_the_line_named(command: Callable[..., int]) -> None:
     """`make audit` fails; but for a cut nothing is noted until it is repaired, which is noted."""
-    before = chain.read_log()[0]
+    before = audit.read_log()[0]
     for name, (change, said) in CHANGES.items():
         LOG.write_text("".join(f"{it}\n" for it in change(before)), encoding="utf-8")
-        assert any(said in it for it in noting.verify_log()), name
+        assert any(said in it for it in audit.verify_log()), name
         if name != "cut off":
             with pytest.raises(ProjectError, match="nothing is noted until make audit REPAIR=yes"):
-                noting.note_facts()
+                audit.note_facts()
     assert command("audit") == 1
     assert command("audit", "--repair") == 0
-    assert chain.read_log()[0][:4] == before and kinds()[4:] == [f"repair {LOG}"]
+    assert audit.read_log()[0][:4] == before and kinds()[4:] == [f"repair {LOG}"]
 
 
 def test_what_the_registry_lost_is_found_and_comes_back() -> None:
     """A decision that was taken out of the registry, and the lines that were."""
     client = versions.get_client()
     client.delete_registered_model_tag(versions.model_name(), versions.decision_tag(1))
-    assert f"{LOG}:3: the registry holds no decision 1" in noting.verify_log()
-    client.set_registered_model_tag(versions.model_name(), f"{chain.KEY}000002", "another line")
-    assert any(f"{LOG}:2: is not what the registry holds" in it for it in noting.verify_log())
-    noting.repair_log()
-    assert noting.verify_log() == []
-    assert chain.read_log()[0] == chain.read_registry_lines() == chain.read_git_lines()
+    assert f"{LOG}:3: the registry holds no decision 1" in audit.verify_log()
+    client.set_registered_model_tag(versions.model_name(), f"{audit.KEY}000002", "another line")
+    assert any(f"{LOG}:2: is not what the registry holds" in it for it in audit.verify_log())
+    audit.repair_log()
+    assert audit.verify_log() == []
+    assert audit.read_log()[0] == audit.read_registry_lines() == audit.read_git_lines()
 
 
 def test_what_both_have_lost_is_known_to_git() -> None:
     """The end of the log is cut off in the file and in the registry."""
-    lines = chain.read_log()[0]
+    lines = audit.read_log()[0]
     LOG.write_text("".join(f"{it}\n" for it in lines[:-1]), encoding="utf-8")
-    versions.get_client().delete_registered_model_tag(versions.model_name(), f"{chain.KEY}000004")
-    assert f"{LOG}: lines 4 to 4 are missing; {REF} holds them" in noting.verify_log()
-    noting.repair_log()
-    assert chain.read_log()[0][:4] == lines
+    versions.get_client().delete_registered_model_tag(versions.model_name(), f"{audit.KEY}000004")
+    assert f"{LOG}: lines 4 to 4 are missing; {REF} holds them" in audit.verify_log()
+    audit.repair_log()
+    assert audit.read_log()[0][:4] == lines
 
 
 def test_a_kill_while_a_line_is_written_is_made_good() -> None:
     """The piece of a line goes, and so does what only the file holds."""
     text = LOG.read_text(encoding="utf-8")
     LOG.write_text(text + '{"number": 5, "ti', encoding="utf-8")
-    versions.get_client().delete_registered_model_tag(versions.model_name(), f"{chain.KEY}000004")
-    assert any("is a piece of a line" in it for it in noting.verify_log())
-    noting.note_facts()
+    versions.get_client().delete_registered_model_tag(versions.model_name(), f"{audit.KEY}000004")
+    assert any("is a piece of a line" in it for it in audit.verify_log())
+    audit.note_facts()
     promotion.roll_back()
     assert LOG.read_text(encoding="utf-8").startswith(text)
-    assert kinds()[-1] == "decision 3" and noting.verify_log() == []
+    assert kinds()[-1] == "decision 3" and audit.verify_log() == []
 
 
 def test_another_machine_gets_the_log_from_the_registry() -> None:
     """Without the file it is brought; a line that differs is not overwritten."""
     text = LOG.read_text(encoding="utf-8")
     LOG.unlink()
-    noting.note_facts()
+    audit.note_facts()
     assert LOG.read_text(encoding="utf-8") == text

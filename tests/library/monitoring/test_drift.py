@@ -30,7 +30,7 @@ from mlops_ladder.monitoring.comparison import (
     Verdict,
 )
 from mlops_ladder.monitoring.drift_report import write_report
-from mlops_ladder.monitoring.push import build_drift_gauges, build_registry
+from mlops_ladder.monitoring.push import build_age_gauges, build_drift_gauges, build_registry
 from mlops_ladder.monitoring.training_reference import read_reference, Reference
 from mlops_ladder.serving.store import pair_rows as pairs_of
 from mlops_ladder.serving.store import Store
@@ -181,6 +181,13 @@ def test_the_pushed_gauges_are_those_of_the_alerts() -> None:
     assert few.get_sample_value("drift_columns_drifted") == 0
 
 
+def test_the_age_of_the_champion_is_pushed_as_a_service_measures_it() -> None:
+    """Under the same names, so that the alert on an old model is the same."""
+    registry = build_registry(build_age_gauges({"trained_at": 1_700_000_000}, 30))
+    assert registry.get_sample_value("serving_model_trained_timestamp_seconds") == 1_700_000_000
+    assert registry.get_sample_value("serving_model_max_age_seconds") == 30 * 86_400
+
+
 @pytest.fixture(name="served")
 def _served(folder: Path, trained: Trained) -> Path:
     """A folder in which `trained` is published."""
@@ -220,7 +227,7 @@ def test_rows_like_those_of_the_training_have_not_drifted(
 ) -> None:
     """Of the configured problem no input is reported, and each column is a row of the history."""
     log(trained, 400)
-    newest, found = drift.check_drift(settings.drift, "sqlite:///predictions.db", 0)
+    newest, found = drift.check_drift(settings)
     assert newest.total == 400
     assert [it.column for it in found if it.drifted and it.column != "prediction"] == []
     with sqlite3.connect(served / "predictions.db") as store:

@@ -163,7 +163,7 @@ def test_every_table_of_the_log_loses_what_is_old_or_forgotten(
             assert requests("arms") == {"request-0", "request-20"}
             assert archive.delete_before(NOW + timedelta(days=1)) == (3, 0)
         else:
-            archive.apply_changes([Change(found.id, "request-0", [], [], [])])
+            archive.apply_changes([Change(found.id, "request-0", [], [])])
     with sqlite3.connect("predictions.db") as log_of:
         tables = {
             name

@@ -22,7 +22,7 @@ from mlops_ladder.registry.approval import (
     find_approval_path,
     find_signature_fault,
 )
-from mlops_ladder.registry.forge_reviews import Person
+from mlops_ladder.registry.people import Person
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.settings import get_settings_file, load_settings
 from mlops_ladder.tracking import runs
@@ -264,104 +264,6 @@ def test_a_signed_commit_approves_and_another_key_does_not(
     for name in ("COUNT", "KEY_0"):  # git knows no signer any more
         monkeypatch.delenv(f"GIT_CONFIG_{name}")
     assert "does not verify" in find_signature_fault(said.evidence, said.approver, said.proof)
-
-
-def forge(folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> None:
-    """Programs `gh` and `glab` that answer these addresses, and no other."""
-    (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
-    for name in ("gh", "glab"):
-        program = folder / "bin" / name
-        program.parent.mkdir(exist_ok=True)
-        program.write_text(
-            "#!/usr/bin/env python3\nimport json, sys\n"
-            f"known = json.load(open({str(folder / 'answers.json')!r}))\n"
-            "path, _, page = sys.argv[2].partition('?per_page=100&page=')\n"
-            "first = 100 * (int(page or 1) - 1)\n"
-            "print(json.dumps(known[path][first:first + 100] if page else known[path]))\n"
-        )
-        program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
-
-
-def committed(path: Path) -> str:
-    """The commit of this file."""
-    subprocess.run(["git", "add", str(path)], check=True)
-    subprocess.run(["git", "commit", "--quiet", "-m", "The report"], check=True)
-    return str(provenance.run_git("rev-parse", "HEAD"))
-
-
-@pytest.mark.parametrize("kind", ["github", "gitlab"])
-def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
-    version: Version, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    """Who reviewed is not who asked, and the commit that they saw holds this report."""
-    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__WAY", "reviewed")
-    path = approval.write_request(find_accepted(version.number))
-    commit = committed(path)
-
-    def answers(login: str, commit: str) -> dict[str, object]:
-        if kind == "gitlab":
-            Path(".gitlab-ci.yml").touch()
-            place = "projects/:fullpath/merge_requests/5"
-            user = {"username": login, "name": login.title()}
-            author = {"username": "ada", "name": "Ada"}
-            asked = {"author": author, "sha": commit, "web_url": "https://x/5"}
-            given = {"approved_by": [{"user": user}]}
-            names = dict.fromkeys(("author_name", "committer_name"), "Dan")
-            mails = dict.fromkeys(("author_email", "committer_email"), "dan@example.com")
-            return {place: asked, f"{place}/approvals": given, f"{place}/commits": [names | mails]}
-        place = "repos/{owner}/{repo}/pulls/5"
-        review = {"user": {"login": login}, "state": "APPROVED", "commit_id": commit}
-        review |= {"author_association": "MEMBER"}
-        old = review | {"user": {"login": "cleo"}}
-        withdrawn = [old, old | {"state": "CHANGES_REQUESTED"}]
-        others = [review | {"user": None}, review | {"user": {"login": "eve"}} | STRANGER]
-        wrote = {"name": "Dan", "email": "dan@example.com"}
-        made = [
-            {"author": None, "committer": None, "commit": {"author": wrote, "committer": wrote}}
-        ]
-        return {
-            place: {"user": None, "html_url": "https://x/5", "commits": 101},
-            f"{place}/reviews": [*withdrawn, *others, review],
-            f"{place}/commits": made * 100 + [made[0] | {"author": {"login": "ada"}}],
-            f"users/{login}": {"name": login.title()},
-        }
-
-    for login in ("ada", "dan"):  # of the request, or of a commit; the last one is the 101st
-        forge(folder, monkeypatch, answers(login, commit))
-        with pytest.raises(ProjectError, match=f"approved by {login}; wanted is somebody other"):
-            approve(find_accepted("1"), "5")
-    forge(folder, monkeypatch, answers("bob", "0" * 40))
-    with pytest.raises(ProjectError, match="a commit that holds approvals/v1.json as it is here"):
-        approve(find_accepted("1"), "5")
-    forge(folder, monkeypatch, answers("bob", commit))
-    said = approve(find_accepted("1"), "5")
-    assert (said.approver, said.way, said.evidence) == ("Bob", "reviewed", "https://x/5")
-    assert approval.find_unapproved(version, asdict(accepted())) == []
-    assert lineage.link_approver(find_accepted("1")).broken == ""
-    for change in ({"approver": "Cleo"}, {"evidence": "https://y/5"}, {"evidence": "none"}):
-        text = said.model_copy(update=change).model_dump_json()
-        versions.get_client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
-        told = approval.find_unapproved(version, asdict(accepted()))
-        assert told and f"review {change.get('evidence', 'https://x/5')}: " in told[0]
-        assert lineage.link_approver(find_accepted("1")).target == "none"
-    text = said.model_dump_json()
-    versions.get_client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
-    assert approval.find_unapproved(version, asdict(accepted())) == []
-    forge(folder, monkeypatch, answers("cleo", commit))  # Bob's approval was withdrawn
-    assert "approved by" in approval.find_unapproved(version, asdict(accepted()))[0]
-    if kind == "github":
-        pull = "repos/{owner}/{repo}/pulls/5"
-        known = answers("bob", commit)
-        assert isinstance(known[pull], dict)
-        forge(folder, monkeypatch, known | {pull: {**known[pull], "commits": 102}})
-        assert (
-            "lists 101 of its 102 commits"
-            in approval.find_unapproved(version, asdict(accepted()))[0]
-        )
-    (folder / "answers.json").unlink()
-    told = approval.find_unapproved(version, asdict(accepted()))
-    assert "not confirmed by the forge" in told[0] and "sign in with gh or glab" in told[0]
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_batch_is_the_same(
         frame.head(200 * (5 - number)).to_parquet(tmp_path / f"{number}.parquet")
     saved = {"model": trained.model, "contract": trained.contract, "version": "v"}
     alone, apart = (
-        [part.answers for part in batch.score_parts(saved, f"{tmp_path}/*.parquet", it)]
+        [part.answers for part in batch.score_parts(saved, f"{tmp_path}/*.parquet", it) or ()]
         for it in (here, there)
     )
     assert len(alone) == 5

@@ -1,84 +1,58 @@
-"""Parts: whatever a file is cut into, its rows are those that it has as a whole."""
+"""Parts: whatever a Parquet file is cut into, its rows are those that it has as a whole."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from mlops_ladder import ProjectError
-from mlops_ladder.data.reading import read_chunks, read_table
+from mlops_ladder.data.reading import read_chunks
 from mlops_ladder.scaling import batch
-from mlops_ladder.settings import Data
+from mlops_ladder.settings import Data, Settings
 
 MANY = 1000
-LINES = [
-    "größe,words",
-    *(f"{number},plain" for number in range(40)),
-    '41,"two\nlines, and ""quotes"""',
-    '42,"ends here"',
-    '43,"a long one\n\n\n\n\n\nover many lines"',
-    "",
-    *(f'{number},"{number}, quoted"' for number in range(44, 60)),
-    '60,a stray " quote',
-    *(f"{number},plain" for number in range(61, 90)),
-]
 
 
-def cut(path: Path, data: Data, monkeypatch: pytest.MonkeyPatch, block: int) -> list[pd.DataFrame]:
+def cut(path: Path) -> list[pd.DataFrame]:
     """The frames of each part."""
-    monkeypatch.setattr(batch, "BLOCK", block)
-    found = batch.list_parts(str(path), data)
-    return [pd.concat(read_chunks([part], data, size=MANY)) for part in found]
+    parts = batch.list_parts([path])
+    return [pd.concat(read_chunks([part], Data(path=""), size=MANY)) for part in parts]
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("block", [16, 50, 333, 10_000])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
-def test_a_csv_is_cut_between_its_records(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, end: str, encoding: str
-) -> None:
-    """Also where a field holds the end of a line, or a quote; with and without an end at last."""
-    path, data = tmp_path / "rows.csv", Data(path="", encoding=encoding)
-    path.write_bytes(end.join(LINES).encode(encoding))
-    found = cut(path, data, monkeypatch, block)
-    whole = read_table(str(path), data)
-    pd.testing.assert_frame_equal(pd.concat(found, ignore_index=True), whole)
-    assert len(found) > 1 or block == 10_000 or encoding == "utf-16"
-    path.write_bytes((end.join(LINES) + end).encode(encoding))
-    assert sum(map(len, cut(path, data, monkeypatch, block))) == len(whole)
-
-
+@pytest.mark.parametrize(
+    ("group", "most", "sizes"),
+    [(100, 250, [200] * 5), (100, 1000, [1000]), (400, 250, [400, 400, 200])],
+)
 def test_parquet_is_cut_between_its_row_groups(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int, most: int, sizes: list[int]
 ) -> None:
     """Small ones are put together, and no row is lost or comes twice."""
     frame = pd.DataFrame({"größe": range(1000)})
-    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
-    monkeypatch.setattr(batch, "ROWS", 250)
-    found = cut(tmp_path / "rows.parquet", Data(path=""), monkeypatch, 1)
-    assert [len(it) for it in found] == [200] * 5
+    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=group)
+    monkeypatch.setattr(batch, "ROWS", most)
+    found = cut(tmp_path / "rows.parquet")
+    assert [len(it) for it in found] == sizes
     assert pd.concat(found)["größe"].tolist() == list(range(1000))
 
 
-@pytest.mark.parametrize("content", [b"", b"a,b", b"a,b\n", b"PAR1", b"\xff\xfe\n1"])
-def test_a_file_that_cannot_be_read_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
-) -> None:
-    """In the words in which it is as a whole."""
-    path = tmp_path / "rows.csv"
-    path.write_bytes(content)
-    with pytest.raises(ProjectError) as whole:
-        read_table(str(path), Data(path=""))
-    with pytest.raises(ProjectError) as found:
-        cut(path, Data(path=""), monkeypatch, 16)
-    assert str(found.value) == str(whole.value)
+def test_a_part_knows_the_rows_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of its own file, and those of the files before it."""
+    frame = pd.DataFrame({"größe": range(250)})
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for path in paths:
+        frame.to_parquet(path, row_group_size=100)
+    monkeypatch.setattr(batch, "ROWS", 200)
+    found = [(part.path, part.groups, part.before) for part in batch.list_parts(paths)]
+    a, b = paths
+    assert found == [(a, [0, 1], 0), (a, [2], 200), (b, [0, 1], 250), (b, [2], 450)]
 
 
-def test_a_line_with_too_few_fields_is_numbered_in_the_whole_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"", b"PAR1", b"PAR1 and PAR1", b"\xff\xfe\n1"])
+def test_other_and_damaged_files_are_read_by_one_process(
+    tmp_path: Path, settings: Settings, content: bytes
 ) -> None:
-    """Not in its part."""
-    path = tmp_path / "rows.csv"
-    path.write_text("a,b\n" + "1,2\n" * 50 + "3\n" + "1,2\n" * 50)
-    with pytest.raises(ProjectError, match="line 52 has 1 fields"):
-        cut(path, Data(path=""), monkeypatch, 16)
+    """Also beside a Parquet file: the batch is no work of the workers."""
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "b.csv").write_bytes(content)
+    assert batch.score_parts({}, f"{tmp_path}/*", settings) is None
+    pd.DataFrame({"a": []}).to_parquet(tmp_path / "b.csv")
+    assert batch.score_parts({}, f"{tmp_path}/*", settings) is None

@@ -65,7 +65,7 @@ def service(
         RolloutSelector(folder, loading),
         fallback.FallbackSelector(settings, folder),
     ]
-    seen: list[Any] = [create_prediction_log(settings), metrics.create_metrics(settings)]
+    seen: list[Any] = [create_prediction_log(settings), metrics.Metrics(settings)]
     app = create_app(settings, make_reloader(folder, KINDS), seen, selectors=choices)
     for joined in (follow_rollout, fallback.report_fallback, metrics.serve_metrics):
         joined(app, settings)

@@ -33,7 +33,7 @@ def service(settings: Settings, folder: Path, **wanted: Any) -> FastAPI:
     )
     settings = settings.model_copy(update={"fallback": fallback, "serving": serving})
     reloader, choice = make_reloader(folder, KINDS), FallbackSelector(settings, folder)
-    told: list[Observer] = [create_prediction_log(settings), metrics.create_metrics(settings)]
+    told: list[Observer] = [create_prediction_log(settings), metrics.Metrics(settings)]
     app = create_app(settings, reloader, told, selectors=[choice])
     for extension in (report_fallback, metrics.serve_metrics):
         extension(app, settings)

@@ -23,7 +23,6 @@ from mlops_ladder.serving import metrics
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.events import PredictionEvent
 from mlops_ladder.serving.metrics import (
-    create_metrics,
     Metrics,
     MULTIPROCESS_FOLDER,
     observe_all,
@@ -75,7 +74,7 @@ class Log:
 def service(settings: Settings, folder: Path, log: Log, problem: str = "classification") -> FastAPI:
     """A service of this folder with metrics."""
     settings = settings.model_copy(update={"problem": problem})
-    app = create_app(settings, make_reloader(folder, KINDS), [log, create_metrics(settings)])
+    app = create_app(settings, make_reloader(folder, KINDS), [log, Metrics(settings)])
     serve_metrics(app, settings)
     return app
 
@@ -264,7 +263,7 @@ def test_many_values_count_as_they_would_one_by_one() -> None:
 
 def test_nothing_is_lost_that_is_noted_while_others_are_counted(settings: Settings) -> None:
     """What comes while the buffer is counted counts the next time, and once."""
-    counted = create_metrics(settings)
+    counted = Metrics(settings)
     event = PredictionEvent("a", datetime.now(UTC), 200, 0.1, "model")
     counting = counted.count_requests
 

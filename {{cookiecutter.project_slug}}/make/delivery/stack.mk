@@ -2,6 +2,7 @@
 STACK = $(LADDER) stack
 stack unstack backup recover: export COMPOSE_PROJECT_NAME ?= {{ cookiecutter.package_name | replace('_', '-') | trim('-') }}
 stack stack-image backup recover: export STACK_IMAGE = $(IMAGE)-stack
+stack: export HOME_DASHBOARD :={{ ' data' if cookiecutter.serve == 'batch' else '' }}
 
 .PHONY: secrets stack stack-image unstack backup recover
 

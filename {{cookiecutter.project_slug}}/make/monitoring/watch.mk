@@ -1,4 +1,4 @@
 .PHONY: watch
 
-watch: setup ## write reports/watch.html: requests, latency, answers and drift, from the log
+watch: setup ## write reports/watch.html: what was asked and answered, how fast, and drift, from the log
 	@$(RUN) watch

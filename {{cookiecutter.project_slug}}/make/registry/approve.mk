@@ -1,7 +1,7 @@
 .PHONY: approve approved
 
-approve: setup ## VERSION=n [REVIEW=n | REQUEST=yes]: approve, as a second person, a version that the gate has accepted
-	@$(RUN) approve --version="$(VERSION)" $(if $(REVIEW),--review="$(REVIEW)") $(if $(REQUEST),--request)
+approve: setup ## VERSION=n [REQUEST=yes]: approve, as a second person, a version that the gate has accepted
+	@$(RUN) approve --version="$(VERSION)" $(if $(REQUEST),--request)
 
-approved: setup ## fail unless a second person approved the champion; `make promote` runs it
+approved: setup ## fail unless a second person approved the champion; a promotion to production runs it
 	@$(RUN) approved

@@ -1,4 +1,4 @@
 .PHONY: rollback
 
-rollback: setup ## [TO=version]: make the previous champion champion again; the service follows
+rollback: setup ## [TO=version]: make the previous champion champion again; the next predictions are its
 	@$(RUN) rollback $(if $(TO),--to $(TO))

@@ -1,9 +1,10 @@
 """The rules of `governance/privacy.toml` hold for your columns and values."""
 
 import pandas as pd
+import pytest
 
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.privacy.erasure_log import find_returned_ids, make_mark
+from mlops_ladder.privacy import erasure_log
 from mlops_ladder.privacy.rules import (
     find_personal_values,
     find_privacy_violations,
@@ -35,10 +36,16 @@ def test_a_value_that_looks_personal_is_found(frame: pd.DataFrame, contract: Con
     assert lines and not any("ada@" in line for line in lines)
 
 
-def test_whoever_was_forgotten_and_is_back_is_told() -> None:
+def test_whoever_was_forgotten_and_is_back_is_told(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The column and the row are named, not the id."""
-    frame, columns = pd.DataFrame({"who": ["ada", "zoe"]}), {"who": Column(kind="text", role="id")}
-    entry = {"ids": {"who": make_mark(bytes(32), "who", "zoe")}}
-    (violation,) = find_returned_ids(frame, columns, bytes(32), [entry])
-    assert str(violation).startswith("who: 1 of 2 rows hold an id that was forgotten")
-    assert "zoe" not in str(violation)
+    entry = {"ids": {"who": erasure_log.make_mark(bytes(32), "who", "zoe")}}
+    monkeypatch.setattr(erasure_log, "read_erasures", lambda: [entry])
+    monkeypatch.setattr(erasure_log, "read_key", lambda: bytes(32))
+    columns = {"who": Column(kind="text", role="id")}
+    known = contract.model_copy(update={"columns": columns})
+    frame = pd.DataFrame({"who": ["ada", "zoe"]})
+    lines = [str(violation) for violation in erasure_log.find_erased_ids(frame, known)]
+    assert len(lines) == 1 and "zoe" not in lines[0]
+    assert lines[0].startswith("who: 1 of 2 rows hold an id that was forgotten")

@@ -112,17 +112,13 @@ def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
     model.opset_import.extend(helper.make_opsetid(*pair) for pair in TREE_OPSETS.items())
 
 
-def make_leaf_tree(target: int, value: float) -> Tree:
-    """Return a tree that is a single leaf."""
-    return Tree(target, [0], [value], [LEAF], [LEAF], [False])
-
-
 def ensemble_attributes(forest: Forest) -> dict[str, Any]:
     """Return the attributes of the operator TreeEnsemble, the base as the first trees."""
     nodes: list[tuple[Any, ...]] = []
     leaves: list[tuple[int, float]] = []
     roots = []
-    for tree in [*(make_leaf_tree(*pair) for pair in enumerate(forest.base)), *forest.trees]:
+    base = [Tree(at, [0], [value], [LEAF], [LEAF], [False]) for at, value in enumerate(forest.base)]
+    for tree in [*base, *forest.trees]:
         roots.append(len(nodes))
         append_tree(tree, nodes, leaves)
     columns = list(zip(*nodes, strict=True))

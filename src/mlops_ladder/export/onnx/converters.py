@@ -18,11 +18,8 @@ MONDAY = pd.Timestamp(1970, 1, 5)
 PROBED_DAYS = 40_000  # days: from 1970 to 2079
 
 
-def parse_operator(
-    real: Any, scope: Any, step: Any, tensors: Any, custom_parsers: Any = None
-) -> Any:
+def parse_operator(real: Any, scope: Any, step: Any, tensors: Any, **_: Any) -> Any:
     """Return the outputs of an operator for a step: real numbers, for any kind of input."""
-    del custom_parsers
     operator = scope.declare_local_operator(get_model_alias(type(step)), step)
     operator.inputs = tensors
     operator.outputs.append(scope.declare_local_variable("features", real()))
@@ -61,11 +58,8 @@ def build_category_table(encoder: OrdinalEncoder, categories: Any) -> dict[str, 
     require(len(codes) == len(categories), f"{MISSING_WORD!r} is one of its categories")
     if len(words) < len(categories):
         codes[MISSING_WORD] = float(encoder.encoded_missing_value)
-    return {
-        "keys_strings": list(codes),
-        "values_floats": list(codes.values()),
-        "default_float": float(encoder.unknown_value),
-    }
+    table = {"keys_strings": list(codes), "values_floats": list(codes.values())}
+    return table | {"default_float": float(encoder.unknown_value)}
 
 
 def convert_times(scope: Any, operator: Any, container: Any) -> None:
@@ -73,11 +67,8 @@ def convert_times(scope: Any, operator: Any, container: Any) -> None:
     times, step = operator.inputs[0], operator.raw_operator
     require(isinstance(times.type, Int64TensorType), "it calls a function on other than times")
     table = tabulate_minutes_of_week(step)
-    constants = {
-        "week": np.array(MINUTES_PER_WEEK),
-        "table": table,
-        "flat": np.array([-1, table.shape[1] * step.n_features_in_]),
-    }
+    shape = np.array([-1, table.shape[1] * step.n_features_in_])
+    constants = {"week": np.array(MINUTES_PER_WEEK), "table": table, "flat": shape}
     names = [scope.get_unique_variable_name(name) for name in (*constants, "minute", "found")]
     for name, constant in zip(names, constants.values(), strict=False):
         kind = output_precision(operator) if constant is table else TensorProto.INT64

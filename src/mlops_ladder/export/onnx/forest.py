@@ -63,9 +63,8 @@ def extract_forest(estimator: Any) -> Forest | None:
     for attribute, read in readers.items():
         if hasattr(inner, attribute):
             require_library(inner)
-            require(
-                inner is estimator or is_pass_through(estimator), "it decides in a way of its own"
-            )
+            decides = inner is estimator or is_pass_through(estimator)
+            require(decides, "it decides in a way of its own")
             return read(inner)
     return None
 

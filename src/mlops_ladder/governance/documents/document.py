@@ -7,19 +7,19 @@ judge that.
 
 import json
 import re
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder import raise_for_faults, read_text_if_exists, write_file_atomically
 from mlops_ladder.governance.documents import evidence
 from mlops_ladder.governance.documents.statements import find_statement_faults, format_statement
 from mlops_ladder.governance.incidents import read_incidents
 from mlops_ladder.markdown import raise_for_differences
 from mlops_ladder.settings import load_settings
+from mlops_ladder.strict_model import read_toml
 from mlops_ladder.templates import render_template
 from mlops_ladder.tracking import runs
 
@@ -27,20 +27,6 @@ DOCUMENT = Path("TECHNICAL.md")
 TEMPLATE = Path(__file__).with_name("technical.md.j2")
 NOTHING = "No evidence: "
 ADVICE = f"{DOCUMENT}: run `make techdoc`, read it, commit it"
-
-
-def read_toml_if_exists(name: str) -> dict[str, Any]:
-    """Return a file of settings, empty if it is missing.  Raise ProjectError if it is no TOML."""
-    try:
-        return tomllib.loads(read_text_if_exists(name))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ProjectError(f"{name}: not valid TOML: {error}") from error
-
-
-def read_text_if_exists(name: str | Path) -> str:
-    """Return the text of a file, empty if it is missing."""
-    path = Path(name)
-    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def format_section(title: str, way_out: str, caller: Callable[[], str]) -> str:
@@ -59,13 +45,13 @@ def render_document() -> str:
         find_all=re.findall,
         glob=lambda pattern: sorted(Path().glob(pattern)),
         incidents=read_incidents(),
-        json=lambda name: json.loads(read_text_if_exists(name)),
-        json_lines=lambda name: list(map(json.loads, read_text_if_exists(name).splitlines())),
+        json=lambda name: json.loads(read_text_if_exists(Path(name))),
+        json_lines=lambda name: list(map(json.loads, read_text_if_exists(Path(name)).splitlines())),
         section=format_section,
         sources=evidence.list_sources,
         state=format_statement,
-        text=read_text_if_exists,
-        toml=read_toml_if_exists,
+        text=lambda name: read_text_if_exists(Path(name)),
+        toml=lambda name: read_toml(Path(name)) if Path(name).exists() else {},
     )
     return text.rstrip("\n") + "\n"
 
@@ -78,10 +64,10 @@ def check_document(text: str) -> str:
     raise_for_faults(ADVICE, list(find_statement_faults(text))[:20])
     difference = f"{ADVICE}\n  differs from its evidence (- document, + evidence)"
     raise_for_differences(difference, text, render_document())
-    has_runs = runs.find_newest_run() is not None
-    if has_runs:
+    compared = "; there is no run here to compare them with"
+    if runs.find_newest_run():
+        compared = ""
         raise_for_faults(ADVICE, evidence.find_stale_evidence())
-    compared = "" if has_runs else "; there is no run here to compare them with"
     count = count_lines(text, "- ")
     return f"{DOCUMENT}: {count} statements, each with its source, unchanged{compared}"
 

@@ -5,18 +5,19 @@ does not, so `make techdoc` copies it to `docs/evidence/`, where people and CI c
 """
 
 import json
+from contextlib import suppress
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder import ProjectError, read_text_if_exists, write_file_atomically
 from mlops_ladder.monitoring.archive import Archive, DRIFT, NoLog
 from mlops_ladder.monitoring.quality import QUALITY
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import to_json_safe
-from mlops_ladder.registry.history import Entry, list_moves, list_promotions
+from mlops_ladder.registry.history import Entry, list_moves
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import runs
 
@@ -28,23 +29,12 @@ YEAR = timedelta(days=365)
 
 def collect_run(entry: Entry | None) -> Facts | None:
     """Return the run of the champion, or without a champion the newest run."""
-    run = (
-        runs.convert_run(runs.connect_mlflow().get_run(entry.run_id))
-        if entry
-        else runs.find_newest_run()
-    )
+    run = versions.find_champion_run() if entry else runs.find_newest_run()
     if not run:
         return None
     tags = {k: v for k, v in run.tags.items() if not k.startswith(("mlflow.", "prefect."))}
     facts = {"run_id": run.run_id, "started": run.started.isoformat(), "tags": tags}
     return facts | {"params": run.params, "metrics": run.metrics}
-
-
-def describe_gate_decision(entry: Entry | None) -> Facts | None:
-    """Return the decision that accepted the champion, with the report of the gate."""
-    entries = list_promotions(versions.read_state().entries) if entry else []
-    own = [accepted for accepted in entries if entry and accepted.version == entry.version]
-    return versions.with_verdict(own[-1]).model_dump(mode="json") if own else None
 
 
 def collect_decisions() -> Facts | None:
@@ -67,7 +57,8 @@ def count_tests() -> Facts | None:
 def collect_champion_evidence() -> dict[str, Facts]:
     """Return what does not change while the champion stays: its run, and the gate's report."""
     entry = versions.read_state().champion
-    evidence = {"run": collect_run(entry), "gate": describe_gate_decision(entry)}
+    decision = versions.find_acceptance(entry).model_dump(mode="json") if entry else None
+    evidence = {"run": collect_run(entry), "gate": decision}
     return {name: facts for name, facts in evidence.items() if facts}
 
 
@@ -117,29 +108,21 @@ def find_stale_evidence() -> list[str]:
     stale = []
     for name, facts in collect_champion_evidence().items():
         path = FOLDER / f"{name}.json"
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        if text != to_evidence_text(facts):
+        if read_text_if_exists(path) != to_evidence_text(facts):
             where = "the run of the champion" if name == "run" else "the registry"
             stale.append(f"{path}: is not what {where} says; run `make techdoc`")
     return stale
 
 
-def collect_drift_evidence(settings: Settings) -> Facts | None:
-    """Return the newest report on drift; None without one, or without a prediction log."""
-    return collect_newest("drift", DRIFT, settings)
+def collect_report_evidence(settings: Settings) -> dict[str, Facts]:
+    """Return the newest reports on drift and on live quality, by the name of their file.
 
-
-def collect_quality_evidence(settings: Settings) -> Facts | None:
-    """Return the newest report on live quality; None without one, or without a prediction log."""
-    return collect_newest("quality", QUALITY, settings)
-
-
-def collect_newest(name: str, table: Any, settings: Settings) -> Facts | None:
-    """Return the newest reports of a table beside the prediction log, by the name of their file."""
-    try:
-        with Archive(settings.serving.prediction_log_url) as archive:
+    Without a report, or without a prediction log, there is none.
+    """
+    evidence: dict[str, Facts] = {}
+    with suppress(NoLog), Archive(settings.serving.prediction_log_url) as archive:
+        for table in (DRIFT, QUALITY):
             reports = archive.read_verdicts(datetime.now(UTC) - YEAR, table)
-    except NoLog:
-        return None
-    newest = [report for report in reports if report["time"] == reports[-1]["time"]]
-    return {name: {"found": newest}} if newest else None
+            newest = [report for report in reports if report["time"] == reports[-1]["time"]]
+            evidence |= {table.name: {"found": newest}} if newest else {}
+    return evidence

@@ -22,15 +22,16 @@ def list_files(settings: Any) -> list[Path]:
     return list(part("data.reading").list_data_files(settings.data.path))
 
 
-def is_parquet(settings: Any) -> bool:
-    """Return whether the files are Parquet."""
-    return bool(part("data.reading").is_parquet(list_files(settings)[0]))
+def has_types(settings: Any) -> bool:
+    """Return whether the files are no CSV."""
+    kind = part("data.formats").detect_format(list_files(settings)[0], settings.data)[1]
+    return bool(kind.name != "CSV")
 
 
 def read_raw(settings: Any, paths: Iterable[Path]) -> pd.DataFrame:
     """Return the rows of these files; those of a CSV as text, cell by cell."""
-    if is_parquet(settings):
-        return pd.concat(map(pd.read_parquet, paths), ignore_index=True)
+    if has_types(settings):
+        return pd.DataFrame(pd.concat(part("data.reading").read_chunks([*paths], settings.data)))
     data = settings.data
     options: Any = {"sep": data.separator, "encoding": data.encoding, "skipinitialspace": True}
     frames = [pd.read_csv(path, **options, dtype=str, keep_default_na=False) for path in paths]
@@ -39,8 +40,8 @@ def read_raw(settings: Any, paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def write_raw(frame: pd.DataFrame, settings: Any, path: str | Path) -> None:
-    """Write a file of the same kind."""
-    if is_parquet(settings):
+    """Write a file of the same kind: as CSV, else as Parquet."""
+    if has_types(settings):
         frame.to_parquet(path)
     else:
         data = settings.data

@@ -68,7 +68,7 @@ def review_planted_features() -> Any:
     rows = rows.assign(**{CONSTANT: 1.0, TELLING: telling})
     parts = part("model.training").split_holdout(rows, contract, settings)
     trained = part("model.training").fit_model(*parts, add_columns(contract), settings)
-    reviews = part("governance.feature_review").review_features(trained, ablated=True)
+    reviews = part("governance.feature_review").review_features(trained)
     verdicts = {review.name: review.verdict for review in reviews}
     return {"constant": verdicts[CONSTANT], "telling": verdicts[TELLING]}
 

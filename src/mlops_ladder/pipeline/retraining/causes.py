@@ -9,6 +9,7 @@ from typing import Any
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data import reading, sources
+from mlops_ladder.data.remote import refresh_snapshot
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.monitoring.outcomes import Outcomes
 from mlops_ladder.monitoring.quality import QUALITY
@@ -63,6 +64,7 @@ def find_quality_event(settings: Settings, now: datetime) -> Event | None:
 
 def find_data_event(settings: Settings, _now: datetime) -> Event | None:
     """Return new data as an event.  Raise ProjectError if the data are in no file."""
+    refresh_snapshot(settings.data.path)
     digest = hash_data(settings)
     if digest == sources.UNKNOWN:
         raise ProjectError(f"[data] path = {settings.data.path!r}: no file, so none is new")

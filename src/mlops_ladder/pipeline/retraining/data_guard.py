@@ -35,11 +35,9 @@ def find_file_faults(settings: Settings) -> Iterator[str]:
     try:
         if reading.list_data_files(settings.data.path) and sources.SOURCES.exists():
             declared = sources.read_sources()
-            strangers = sources.find_undeclared_files(settings, declared)
-            faults = sources.find_changed_files(declared) + [
-                f"{name}: in no source" for name in strangers
-            ]
-            if faults:
+            undeclared = sources.find_undeclared_files(settings, declared)
+            faults = sources.find_changed_files(declared)
+            if faults := faults + [f"{name}: in no source" for name in undeclared]:
                 yield f"{', '.join(faults)}; if that is intended: make data DECLARE=yes"
     except ProjectError:
         pass  # rows that come from elsewhere have no files

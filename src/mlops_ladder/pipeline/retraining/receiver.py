@@ -131,16 +131,10 @@ def store_outcomes(rows: list[dict[str, Any]], settings: Settings, contract: Any
     return {"new": stored.new, "known": stored.known}
 
 
-def build_receiver() -> FastAPI:
-    """Return the receiver of this folder."""
-    return create_app(load_settings())
-
-
 def main() -> None:
     """Listen until SIGTERM or Ctrl-C; a run that has begun goes on."""
     settings = load_settings()
-    create_guard(settings)  # fails here without a traceback
-    ledger.read_ledger()
+    ledger.read_ledger()  # fails here without a traceback
     address: Any = {"host": settings.receiver.host, "port": settings.receiver.port}
     quiet: Any = {"access_log": False, "server_header": False}
-    uvicorn.run(f"{__name__}:build_receiver", factory=True, **address, **quiet)
+    uvicorn.run(create_app(settings), **address, **quiet)

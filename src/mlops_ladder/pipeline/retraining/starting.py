@@ -24,7 +24,6 @@ from mlops_ladder.pipeline.schedule import post_to_webhook
 from mlops_ladder.registry.decisions import registry_lock
 from mlops_ladder.settings import Settings
 
-SCRIPT = "import sys; from {package} import main; sys.exit(main())"
 JOB = "trigger"
 Clock = Callable[[], datetime]
 
@@ -89,8 +88,7 @@ def push_decision(settings: Settings, entry: Entry) -> None:
 
 def start_run(entry: Entry, **options: Any) -> "subprocess.Popen[bytes]":
     """Start the process that runs the pipeline for a decision."""
-    script = SCRIPT.format(package=__name__.partition(".")[0])
-    arguments = [sys.executable, "-c", script, "trigger", "--run", entry.id]
+    arguments = [sys.executable, "-m", "mlops_ladder", "trigger", "--run", entry.id]
     return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, **options)
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
+from statistics import NormalDist
 from types import ModuleType
 from typing import Any, Literal
 
@@ -115,6 +116,11 @@ def keep_known_columns(file: Any, key: str, contract: Contract) -> None:
                 del value[place]
         if not value:
             del file[key]
+
+
+def compute_chance(room: float, error: float) -> float:
+    """Return the probability, by a normal distribution, of a value at or below this room."""
+    return NormalDist().cdf(room / error) if error else float(room >= 0)
 
 
 def apply_holm(p_values: Sequence[float], alarms: float = FALSE_ALARMS) -> list[bool]:

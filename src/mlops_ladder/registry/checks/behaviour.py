@@ -7,7 +7,7 @@ Beyond Accuracy: Behavioral Testing of NLP Models with CheckList, ACL 2020.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.checks import CheckSettings
 from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
+from mlops_ladder.registry.gate import make_result
 from mlops_ladder.registry.gate_checks import CheckContext, CheckResult
 from mlops_ladder.strict_model import StrictModel
 
@@ -74,17 +75,13 @@ class Settings(CheckSettings):
     def find_faults(self, contract: Contract) -> list[str]:
         """Return columns that are no input of the model, and directions of non-numeric columns."""
         inputs, numbers = contract.inputs(), contract.inputs(*NUMBERS)
-        names = [test.column for test in self.invariance] + [test.column for test in self.direction]
-        faults = [
-            f"{name}: no input of the model; these are {inputs}"
-            for name in names
-            if name not in inputs
-        ]
-        return faults + [
-            f"direction of {test.column}: holds no numbers; {', '.join(numbers) or 'no input'} does"
-            for test in self.direction
-            if test.column in inputs and test.column not in numbers
-        ]
+        names = [test.column for test in self.invariance + self.direction]
+        message, holds = f"no input of the model; these are {inputs}", ", ".join(numbers)
+        faults = [f"{name}: {message}" for name in names if name not in inputs]
+        directed = [test.column for test in self.direction if test.column in inputs]
+        message = f"holds no numbers; {holds or 'no input'} does"
+        others = [name for name in directed if name not in numbers]
+        return faults + [f"direction of {name}: {message}" for name in others]
 
 
 @dataclass(frozen=True)
@@ -120,12 +117,12 @@ def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
     ]
     failed = [str(test) for test in tests if not test.is_passed]
     evidence = {"tests": [vars(test) | {"answers": list(test.answers or ())} for test in tests]}
-    plot = plot_tests(tests, trained)
+    message = f"{len(tests)} tests, each passed"
     if failed:
         more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
         message = f"{len(failed)} of {len(tests)} tests failed: {'; '.join(failed[:3])}{more}"
-        return CheckResult("refused", message, evidence, plot)
-    return CheckResult("passed", f"{len(tests)} tests, each passed", evidence, plot)
+    verdict = make_result(not failed, message)
+    return replace(verdict, evidence=evidence, picture=plot_tests(tests, trained))
 
 
 def run_edge_tests(trained: Trained, settings: Settings) -> Iterator[Test]:
@@ -172,9 +169,8 @@ def run_invariance_test(test: Invariance, trained: Trained, count: int) -> Test:
     difference = np.zeros(len(rows))
     for _ in range(TRIES):
         chosen = [values[place] for place in random.integers(0, len(values), len(rows))]
-        after = predict_rows(
-            trained.model, set_values(rows, {test.column: chosen}, trained.contract)
-        )
+        changed = set_values(rows, {test.column: chosen}, trained.contract)
+        after = predict_rows(trained.model, changed)
         difference = np.maximum(difference, measure_change(after, before, trained))
     broken = int((difference > test.largest).sum())
     answers = summarize_answers(select_answers(after))
@@ -188,7 +184,7 @@ def run_direction_test(test: Direction, trained: Trained, count: int) -> Test:
     if rows.empty:
         return Test(name, 0, 0)
     before = select_answers(predict_rows(trained.model, rows), test.answer)
-    raised = increase_values(rows, test.column, test.by, trained)
+    raised = increase_values(rows, test, trained)
     after = select_answers(predict_rows(trained.model, raised), test.answer)
     change = (after - before) / answer_unit(trained)
     broken = int(((change if test.effect == "down" else -change) > test.tolerance).sum())
@@ -205,11 +201,9 @@ def set_values(
     rows: pd.DataFrame, values: dict[str, list[Any]], contract: Contract
 ) -> pd.DataFrame:
     """Return the rows with these values in some columns, repeated in turn and cast."""
-    columns = {
-        name: pd.Series([items[row % len(items)] for row in range(len(rows))], dtype="object")
-        for name, items in values.items()
-    }
-    cast, breaches = cast_columns(pd.DataFrame(columns), contract, columns)
+    turns = range(len(rows))
+    columns = {name: [items[row % len(items)] for row in turns] for name, items in values.items()}
+    cast, breaches = cast_columns(pd.DataFrame(columns, dtype="object"), contract, columns)
     if breaches:
         raise ProjectError("; ".join(map(str, breaches)))
     return rows.assign(**{name: cast[name].array for name in columns})
@@ -238,19 +232,17 @@ def list_allowed_values(name: str, trained: Trained) -> list[Any]:
     return values
 
 
-def increase_values(
-    rows: pd.DataFrame, name: str, by: float | None, trained: Trained
-) -> pd.DataFrame:
+def increase_values(rows: pd.DataFrame, test: Direction, trained: Trained) -> pd.DataFrame:
     """Return the rows with larger values in a column, at most its highest allowed value.
 
     By default the step is a tenth of the column's range.
     """
-    low, high = find_edge_values(name, trained)
-    step = (high - low) / 10 if by is None else by
-    if trained.contract.columns[name].kind == "integer":
+    low, high = find_edge_values(test.column, trained)
+    step = (high - low) / 10 if test.by is None else test.by
+    if trained.contract.columns[test.column].kind == "integer":
         step = max(1, round(step))
-    raised = np.minimum(rows[name].to_numpy(dtype="float64") + step, high)
-    return set_values(rows, {name: list(raised)}, trained.contract)
+    raised = np.minimum(rows[test.column].to_numpy(dtype="float64") + step, high)
+    return set_values(rows, {test.column: list(raised)}, trained.contract)
 
 
 def select_answers(predictions: pd.DataFrame, answer: str | None = None) -> pd.Series:
@@ -261,13 +253,12 @@ def select_answers(predictions: pd.DataFrame, answer: str | None = None) -> pd.S
     shares = predictions.filter(regex="^probability_")
     if answer is None and shares.empty:
         return pd.to_numeric(predictions["prediction"], errors="coerce")
-    classes = [str(name).removeprefix("probability_") for name in shares]
-    label = classes[-1] if answer is None else answer
-    if label not in classes:
-        names = ", ".join(classes)
+    column = shares.columns[-1] if answer is None else f"probability_{answer}"
+    if column not in shares:
+        names = ", ".join(shares.columns.str.removeprefix("probability_"))
         message = f"config/behaviour.toml: answer = {answer!r}: no such class; there are {names}"
         raise ProjectError(message)
-    return shares[f"probability_{label}"]
+    return shares[column]
 
 
 def summarize_answers(answers: pd.Series) -> tuple[float, float, float]:
@@ -281,8 +272,8 @@ def measure_change(one: pd.DataFrame, other: pd.DataFrame, trained: Trained) -> 
     For classes it is the largest difference of a probability; without probabilities 1 for another
     class.
     """
+    numbers = one.columns[1:] if one.shape[1] > 1 else one.columns
     if trained.settings.problem == "regression" or one.shape[1] > 1:
-        numbers = one.columns[1:] if one.shape[1] > 1 else one.columns
         change = (one[numbers] - other[numbers]).abs().max(axis=1) / answer_unit(trained)
     else:
         change = one["prediction"] != other["prediction"]
@@ -300,9 +291,6 @@ def plot_tests(tests: list[Test], trained: Trained) -> Figure:
     """Plot the range of the answers in each test."""
     is_number = trained.settings.problem == "regression"
     scale = trained.contract.target if is_number else "probability of the last class"
-    intervals = [
-        Interval(test.name, *test.answers, wrong=not test.is_passed)
-        for test in tests
-        if test.answers
-    ]
-    return plot_intervals("The model's answers at the edges", f"{scale}, low to high", intervals)
+    answered = [(test, test.answers) for test in tests if test.answers]
+    lines = [Interval(test.name, *ends, wrong=not test.is_passed) for test, ends in answered]
+    return plot_intervals("The model's answers at the edges", f"{scale}, low to high", lines)

@@ -6,13 +6,11 @@ of the difference is that of independent groups, its p-value that of the normal 
 `apply_holm` allows for the number of pairs.  Only this module imports fairlearn.
 """
 
-import tomllib
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, UTC
 from itertools import combinations
-from math import sqrt
+from math import hypot, sqrt
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -24,10 +22,11 @@ from sklearn.metrics import mean_absolute_error
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.training import Trained
-from mlops_ladder.registry.checks import apply_holm, CheckSettings, find_unknown_columns
+from mlops_ladder.registry.checks import apply_holm, CheckSettings, compute_chance
+from mlops_ladder.registry.checks import find_unknown_columns
 from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
 from mlops_ladder.registry.gate_checks import CheckContext, CheckResult
-from mlops_ladder.strict_model import StrictModel
+from mlops_ladder.strict_model import read_toml, StrictModel
 
 PROJECT = Path("pyproject.toml")
 MAX_AGE = timedelta(days=366)  # after a year nobody remembers the reason
@@ -41,6 +40,7 @@ THRESHOLDS = {
     "difference": 0.1,  # fair by AI Fairness 360 (Bellamy et al., 2018)
     "ratio": 0.2,  # the four-fifths rule of the US guidelines on employee selection, 1978
 }
+Outcome = Literal["passed", "refused", "not enough rows"]
 
 
 class Agreement(StrictModel):
@@ -105,11 +105,9 @@ def compare_all_groups(
     tables: dict[str, pd.DataFrame], compare: str, allowed: dict[str, float]
 ) -> list[dict[str, Any]]:
     """Return the pairs of groups of all columns; `apart` is whether they differ beyond chance."""
-    pairs = [
-        pair
-        for name, table in tables.items()
-        for pair in compare_groups(name, table, compare, allowed[name])
-    ]
+    pairs: list[dict[str, Any]] = []
+    for name, table in tables.items():
+        pairs += compare_groups(name, table, compare, allowed[name])
     for pair, significant in zip(pairs, apply_holm([pair["p"] for pair in pairs]), strict=True):
         pair["apart"] = significant
     return pairs
@@ -145,17 +143,14 @@ def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
 
 def require_waiver() -> CheckResult:
     """Pass a model without declared groups only by a waiver: its predictions affect people."""
-    project = tomllib.loads(PROJECT.read_text(encoding="utf-8")) if PROJECT.exists() else {}
+    tables = read_toml(PROJECT)["tool"]["mlops-ladder"].get("waivers", [])
     faults = ["there is none"]
-    for table in project.get("tool", {}).get("mlops-ladder", {}).get("waivers", []):
-        if table.get("id") != "model.fairness":
-            continue
+    for table in (table for table in tables if table.get("id") == "model.fairness"):
         try:
             waiver = Waiver(**table)
         except ValidationError as error:
-            faults = [
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-            ]
+            each = error.errors()
+            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in each]
             continue
         if waiver.is_valid:
             people = f"{waiver.by} and {waiver.approved_by}, until {waiver.until}"
@@ -180,16 +175,15 @@ def measure_groups(
     functions = {"value": metrics.selection_rate, "error": estimate_share_error}
     if metric == "group_loss":
         functions = {"value": mean_absolute_error, "error": estimate_loss_error}
+    functions["n"] = metrics.count
     for label, truth, answers in encode_classes(context.trained, settings.positive):
         for measure, true_class in MEASURES[metric].items():
             mask = (truth.notna() if true_class is None else truth == true_class).to_numpy()
             if not mask.any():
                 continue
+            inputs: Any = {"y_true": truth[mask], "y_pred": answers[mask]}
             frame = metrics.MetricFrame(
-                metrics=functions | {"n": metrics.count},
-                y_true=truth[mask],
-                y_pred=answers[mask],
-                sensitive_features=groups[mask],
+                metrics=functions, **inputs, sensitive_features=groups[mask]
             )
             for group, values in frame.by_group.iterrows():
                 rows.append({"group": str(group), "class": label, "measure": measure, **values})
@@ -238,15 +232,12 @@ def encode_classes(
     ]
 
 
-def judge_pairs(
-    pairs: list[dict[str, Any]],
-) -> tuple[Literal["passed", "refused", "not enough rows"], str]:
+def judge_pairs(pairs: list[dict[str, Any]]) -> tuple[Outcome, str]:
     """Return the verdict on the pairs of groups, and the reason."""
     if not pairs:
         return "not enough rows", "no two groups of a column have enough rows to be compared"
-    if bad := sorted(
-        (pair for pair in pairs if pair["apart"]), key=lambda pair: -float(pair["gap"])
-    ):
+    if bad := [pair for pair in pairs if pair["apart"]]:
+        bad.sort(key=lambda pair: -float(pair["gap"]))
         worst = "; ".join(map(describe_pair, bad[:3]))
         return "refused", f"{len(bad)} of {len(pairs)} pairs of groups differ too much: {worst}"
     widest = max(pairs, key=lambda pair: float(pair["gap"]) / pair["allowed"])
@@ -288,8 +279,7 @@ def compute_p_value(low: Any, high: Any, compare: str, allowed: float) -> float:
     """Return the probability of this gap by chance if the true gap is the allowed one."""
     share, plus = (1 - allowed, 0.0) if compare == "ratio" else (1.0, allowed)
     room = low["value"] - share * high["value"] + plus
-    error = sqrt(low["error"] ** 2 + (share * high["error"]) ** 2)
-    return NormalDist().cdf(room / error) if error else float(room >= 0)
+    return compute_chance(room, hypot(low["error"], share * high["error"]))
 
 
 def plot_groups(tables: dict[str, pd.DataFrame], metric: str) -> Figure:

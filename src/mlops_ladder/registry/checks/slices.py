@@ -9,7 +9,6 @@ Its p-value is that of the normal distribution; `apply_holm` allows for the numb
 
 from dataclasses import dataclass
 from math import isfinite
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,14 @@ from pydantic import Field
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
 from mlops_ladder.model.resampling import bootstrap_scores, Draws
-from mlops_ladder.registry.checks import apply_holm, CheckSettings, find_unknown_columns
+from mlops_ladder.registry.checks import apply_holm, CheckSettings, compute_chance
+from mlops_ladder.registry.checks import find_unknown_columns
 from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
 from mlops_ladder.registry.gate_checks import CheckContext, CheckResult
 from mlops_ladder.strict_model import StrictModel
 
 RESAMPLES = 200  # enough for a standard error, by chapter 6
+LIMITS = {"min_n", "floor", "max_regression"}
 
 
 class Slice(StrictModel):
@@ -81,20 +82,17 @@ def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
     scored = [score_slice(context, part) for part in slices if part.rows.sum() >= part.min_n]
     small = {part.name: int(part.rows.sum()) for part in slices if part.rows.sum() < part.min_n}
     compared = [other for row in scored for other in row["against"].values()]
-    significances = apply_holm([other["p"] for other in compared])
-    for other, significant in zip(compared, significances, strict=True):
-        other["worse"] = significant
+    for other, mark in zip(compared, apply_holm([one["p"] for one in compared]), strict=True):
+        other["worse"] = mark
     evidence = {"metric": metric, "slices": scored, "too small": small}
     if not compared:
         message = f"none of {len(slices)} slices has enough rows, {settings.min_n} by default"
         return CheckResult("not enough rows", message, evidence)
-    failures = [
-        f"{row['slice']} ({row['n']:,} rows): {row['score']:.4g}"
-        f" against {name} {other['score']:.4g}"
-        for row in scored
-        for name, other in row["against"].items()
-        if other["worse"]
-    ]
+    failures = []
+    for row in scored:
+        about = f"{row['slice']} ({row['n']:,} rows): {row['score']:.4g} against"
+        worse = {name: other for name, other in row["against"].items() if other["worse"]}
+        failures += [f"{about} {name} {other['score']:.4g}" for name, other in worse.items()]
     plot = plot_slices(scored, metric)
     if failures:
         message = f"{len(failures)} of {len(compared)} comparisons failed: {'; '.join(failures)}"
@@ -105,11 +103,8 @@ def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
 
 def select_slices(context: CheckContext, settings: Settings) -> list[SliceRows]:
     """Return the slices of the held-out rows: one for each value, and the declared ones."""
-    names = settings.columns
-    if names is None:
-        names = list_slice_columns(context.trained.contract)
-    singles = []
-    for column in names:
+    singles, inferred = [], list_slice_columns(context.trained.contract)
+    for column in inferred if settings.columns is None else settings.columns:
         values = sorted(context.column(column).dropna().astype("str").unique())
         if settings.columns is not None or 1 < len(values) <= settings.most_values:
             singles += [Slice(column=column, values=[value]) for value in values]
@@ -137,23 +132,18 @@ def select_rows(context: CheckContext, declared: Slice, settings: Settings) -> S
         label = ", ".join(declared.values)
     else:
         rows, label = values.isna(), "missing"
-    regression = declared.max_regression
-    return SliceRows(
-        declared.name or f"{declared.column} = {label}",
-        rows.to_numpy(dtype=bool),
-        declared.min_n or settings.min_n,
-        settings.floor if declared.floor is None else declared.floor,
-        settings.max_regression if regression is None else regression,
-    )
+    limits = settings.model_dump(include=LIMITS)
+    limits |= declared.model_dump(include=LIMITS, exclude_none=True)
+    name = declared.name or f"{declared.column} = {label}"
+    return SliceRows(name, rows.to_numpy(dtype=bool), **limits)
 
 
 def score_slice(context: CheckContext, part: SliceRows) -> dict[str, Any]:
     """Return the score of a slice with its 95 % interval, and each comparison with its p-value."""
     trained = context.trained
-    predictions = {"model": trained.predictions, "baseline": trained.baseline}
-    if context.champion is not None:
-        predictions["champion"] = context.champion
-    predictions = {name: rows[part.rows] for name, rows in predictions.items()}
+    champion = {} if context.champion is None else {"champion": context.champion}
+    models = {"model": trained.predictions, "baseline": trained.baseline} | champion
+    predictions = {name: rows[part.rows] for name, rows in models.items()}
     metric, seed = trained.settings.metric, trained.settings.seed
     draws = bootstrap_scores(metric, trained.truth[part.rows], predictions, seed, RESAMPLES)
     mine = draws.pop("model")
@@ -174,8 +164,7 @@ def score_slice(context: CheckContext, part: SliceRows) -> dict[str, Any]:
 def compare_draws(mine: Draws, other: Draws, sign: int, allowed: float) -> dict[str, Any]:
     """Return the gain over another model, and the p-value of a loss above the allowed share."""
     gain, error = sign * (mine.whole - other.whole), standard_error(mine - other)
-    room = gain + allowed * abs(other.whole)
-    chance = NormalDist().cdf(room / error) if error > 0 else float(room >= 0)
+    chance = compute_chance(gain + allowed * abs(other.whole), error)
     return {"score": other.whole, "gain": gain, "error": error, "p": chance}
 
 
@@ -189,10 +178,12 @@ def standard_error(draws: Draws) -> float:
 
 def plot_slices(scored: list[dict[str, Any]], metric: str) -> Figure:
     """Plot the score of each slice with its interval beside the others' scores, the worst first."""
+
+    def find_least_p(row: dict[str, Any]) -> float:
+        return min((other["p"] for other in row["against"].values()), default=1)
+
     intervals = []
-    for row in sorted(
-        scored, key=lambda item: min([1, *(o["p"] for o in item["against"].values())])
-    ):
+    for row in sorted(scored, key=find_least_p):
         name, others = f"{row['slice'][:40]}  ({row['n']:,})", row["against"]
         scores = {other: comparison["score"] for other, comparison in others.items()}
         wrong = any(comparison["worse"] for comparison in others.values())

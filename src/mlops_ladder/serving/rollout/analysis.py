@@ -89,25 +89,20 @@ def factors(champion: Array, candidate: Array, margin: float) -> Array:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """How both arms differ: their means, and the p-value of "no worse than the margin"."""
+class Finding:
+    """How both arms differ: their means, and the p-value of "no worse than the margin".
 
+    It says `worse` if the candidate is worse beyond chance.
+    """
+
+    name: str
     champion: float
     candidate: float
     p: float
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A comparison: its name, its result, and whether the candidate is worse beyond chance."""
-
-    name: str
-    compared: Compared
     worse: bool
 
     def __str__(self) -> str:
-        pair = self.compared
-        line = f"{self.name:22} {pair.champion:12.4g} {pair.candidate:12.4g}   p {pair.p:.2g}"
+        line = f"{self.name:22} {self.champion:12.4g} {self.candidate:12.4g}   p {self.p:.2g}"
         return f"{line}{'  worse' if self.worse else ''}"
 
 
@@ -128,22 +123,16 @@ class Analysis:
     def worse(self) -> list[str]:
         """The findings in which the candidate is worse, in words."""
         return [
-            f"{finding.name}: {finding.compared.candidate:.4g} against"
-            f" {finding.compared.champion:.4g}, p {finding.compared.p:.2g}"
-            for finding in self.findings
-            if finding.worse
+            f"{item.name}: {item.candidate:.4g} against {item.champion:.4g}, p {item.p:.2g}"
+            for item in self.findings
+            if item.worse
         ]
 
     @property
-    def told(self) -> dict[str, Any]:
+    def evidence(self) -> dict[str, Any]:
         """The analysis, ready for JSON."""
-        return {
-            "units": {CHAMPION: self.champion, CANDIDATE: self.candidate},
-            "findings": [
-                asdict(finding.compared) | {"name": finding.name, "worse": finding.worse}
-                for finding in self.findings
-            ],
-        }
+        units = {CHAMPION: self.champion, CANDIDATE: self.candidate}
+        return {"units": units, "findings": [asdict(finding) for finding in self.findings]}
 
 
 def analyse(
@@ -170,27 +159,29 @@ def analyse(
     one, other = (len(arms.get(arm, ())) for arm in (CHAMPION, CANDIDATE))
     if min(one, other) < FEWEST:
         return Analysis(one, other)
-    pairs = dict(compared(arms[CHAMPION], arms[CANDIDATE], settings))
     most = settings.false_aborts / (steps * (len(watched(classes)) + FURTHER))
-    findings = (Finding(name, pair, pair.p <= most) for name, pair in pairs.items())
+    findings = compare_arms(arms[CHAMPION], arms[CANDIDATE], settings, most)
     return Analysis(one, other, tuple(findings))
 
 
-def watched(classes: Sequence[Any] | None) -> list[str]:
-    """Return the names of the findings on predictions: one for numbers, else one a class.
+def watched(classes: Sequence[Any] | None) -> dict[str, Any]:
+    """Return the findings on predictions by name: one for numbers, else one a class, its label.
 
     Of two classes only the second is compared, because the first is the rest.
     """
     if classes is None:
-        return ["predictions"]
-    names = [f"predictions {name}" for name in classes]
-    return names[1:] if len(names) == 2 else names
+        return {"predictions": None}
+    names = {f"predictions {label}": label for label in classes}
+    return dict([*names.items()][1:]) if len(names) == 2 else names
 
 
-def compared(
-    champion: pd.DataFrame, candidate: pd.DataFrame, settings: Rollout
-) -> Iterator[tuple[str, Compared]]:
-    """Yield each comparison by its name, if both arms have enough units with a value."""
+def compare_arms(
+    champion: pd.DataFrame, candidate: pd.DataFrame, settings: Rollout, most: float
+) -> Iterator[Finding]:
+    """Yield each comparison for which both arms have enough units with a value.
+
+    The candidate is worse if the p-value is at `most` this large.
+    """
     for name in champion.columns.drop(["arm", "unit"]):
         one, other = (part[name].dropna().to_numpy("float64") for part in (champion, candidate))
         if min(len(one), len(other)) < FEWEST:
@@ -206,7 +197,7 @@ def compared(
             p = shifts(one, other, settings.loss, upwards=True)
         else:
             p = shifts(one, other, settings.shift)
-        yield name, Compared(float(mean(one)), float(mean(other)), float(p))
+        yield Finding(name, float(mean(one)), float(mean(other)), float(p), bool(p <= most))
 
 
 def geometric(values: np.ndarray) -> float:
@@ -260,17 +251,10 @@ def predicted(
     if classes is None:
         means = {"predictions": float(np.mean(predictions))}
     else:
-        names = dict(zip(watched(classes), list(classes)[-len(watched(classes)) :], strict=True))
-        means = {name: predictions.count(label) / len(predictions) for name, label in names.items()}
-    if truth is not None:
-        losses = [lost(*pair, classes) for pair in zip(predictions, truth, strict=False)]
-        known = [loss for loss in losses if loss is not None]
-        means |= {"loss": float(np.mean(known))} if known else {}
+        names = watched(classes).items()
+        means = {name: predictions.count(label) / len(predictions) for name, label in names}
+    known = [pair for pair in zip(predictions, truth or (), strict=False) if pair[1] is not None]
+    if known:  # 1 for a wrong class, else the distance
+        lost = [one != other if classes else abs(float(one) - float(other)) for one, other in known]
+        means["loss"] = float(np.mean(lost))
     return means
-
-
-def lost(prediction: Any, truth: Any, classes: Sequence[Any] | None) -> float | None:
-    """Return the loss of a prediction: 1 for a wrong class, else the distance; None if unknown."""
-    if truth is None:
-        return None
-    return float(prediction != truth) if classes else abs(float(prediction) - float(truth))

@@ -31,11 +31,9 @@ def send_to_cluster(decision: Decision) -> None:
     After a promotion the pods keep the last plan until their image has the new champion; from then
     on it has no effect, as it is valid for the old champion only.
     """
-    place = decision.wanted.cluster
-    if place and decision.plan:
-        run_plan_command(
-            "bring", place, str(decision.plan.step), stdin=decision.plan.model_dump_json()
-        )
+    place, plan = decision.wanted.cluster, decision.plan
+    if place and plan:
+        run_plan_command("bring", place, str(plan.step), stdin=plan.model_dump_json())
     elif place and decision.action == "abort":
         run_plan_command("bring", place, "none")
     elif place:

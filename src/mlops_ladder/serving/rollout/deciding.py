@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, UTC
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.export.runtime import read_bundle
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
-from mlops_ladder.registry.decisions import get_actor
+from mlops_ladder.registry.decisions import get_actor, registry_lock
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.serving.assignment import CANDIDATE, Plan
@@ -38,22 +38,18 @@ def start_accepted(version: Version, verdict: Verdict) -> str:
     if not settings.rollout.enabled or not versions.read_state().champion:
         return ""
     again = f"make rollout VERSION={version.number}"
-    with decisions.lock_rollouts():
+    with registry_lock(decisions.LOCK):
         now = decisions.finish_last_decision()
         if now and now.version != version.number:
             return f"The rollout of v{now.version} goes on; then: {again}"
         if now:
             return f"Its rollout goes on: {decisions.describe_decision(now)}.  Next: make rollout"
-        if aborted := [entry for entry in decisions.read_rollout_log() if is_end(entry, version)]:
+        ended = [line for line in decisions.read_rollout_log() if line.version == version.number]
+        if aborted := [line for line in ended if line.action == "abort"]:
             why = "; ".join(aborted[-1].reasons)
             return f"Its rollout was aborted: {why}.  Again: {again}"
         begun = begin_rollout(version, verdict, settings.rollout)
         return f"{begun}.  Next: make serve, make rollout"
-
-
-def is_end(decision: Decision, version: Version) -> bool:
-    """Return whether this decision aborted the rollout of the version."""
-    return decision.action == "abort" and decision.version == version.number
 
 
 def start_rollout(
@@ -64,7 +60,7 @@ def start_rollout(
     Raises ProjectError if another rollout runs, or if the two models take different inputs.  Also
     if the version waits for an approval, or if the gate has not accepted it against this champion.
     """
-    with decisions.lock_rollouts():
+    with registry_lock(decisions.LOCK):
         if now := decisions.finish_last_decision():
             text = f"the rollout of v{now.version} goes on; to end it: make rollout ABORT=yes"
             raise ProjectError(text)
@@ -85,35 +81,26 @@ def read_verdict(run_id: str) -> Verdict:
 def begin_rollout(
     version: Version, verdict: Verdict, wanted: Rollout, experiment: str = "", question: str = ""
 ) -> Decision:
-    """Log the start of a rollout, and let the service start it."""
+    """Log the start of a rollout, and let the service start it.
+
+    Raises ProjectError if it may not begin, or if an earlier rollout has its name.
+    """
     champion = decisions.get_champion_entry()
     refuse_unfit(version, verdict, champion)
     sha256 = publishing.ensure_bundle(version)
     refuse_other_inputs(version.number, str(champion.version))
-    name = new_name(experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    name = experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    if any(entry.rollout == name for entry in decisions.read_rollout_log()):
+        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
+    pair: Any = {"rollout": name, "version": version.number, "champion": str(champion.version)}
+    about: Any = {"who": get_actor(), "experiment": experiment, "question": question}
+    about |= {"verdict": asdict(verdict), "reasons": ["the gate has accepted it"]}
+    plan = first_step(pair, version.run_id, sha256, wanted)
     begun = Decision(
-        time=datetime.now(UTC),
-        action="start",
-        rollout=name,
-        version=version.number,
-        champion=str(champion.version),
-        who=get_actor(),
-        reasons=["the gate has accepted it"],
-        plan=first_step(name, version, str(champion.version), sha256, wanted),
-        wanted=wanted,
-        experiment=experiment,
-        question=question,
-        verdict={"accepted": True, "reasons": [*verdict.reasons], "evidence": verdict.evidence},
+        time=datetime.now(UTC), action="start", plan=plan, wanted=wanted, **pair, **about
     )
     get_hooks().before_rollout(begun=begun, settings=load_settings())
     return decide(begun)
-
-
-def new_name(name: str) -> str:
-    """Return the name of a new rollout.  Raise ProjectError if an earlier rollout has it."""
-    if any(entry.rollout == name for entry in decisions.read_rollout_log()):
-        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
-    return name
 
 
 def refuse_unfit(version: Version, verdict: Verdict, champion: history.Entry) -> None:
@@ -129,26 +116,17 @@ def refuse_unfit(version: Version, verdict: Verdict, champion: history.Entry) ->
         raise ProjectError(f"{about}: {text}; run `make pipeline` again")
 
 
-def first_step(name: str, version: Version, champion: str, sha256: str, wanted: Rollout) -> Plan:
+def first_step(pair: dict[str, Any], run_id: str, sha256: str, wanted: Rollout) -> Plan:
     """Return the first plan of a rollout: the shadow, or the first share of the clients."""
-    return Plan(
-        rollout=name,
-        step=0,
-        share=0 if wanted.shadow else wanted.shares[0],
-        shadow=wanted.shadow,
-        champion=champion,
-        version=version.number,
-        run_id=version.run_id,
-        sha256=sha256,
-        key_header=wanted.key_header,
-    )
+    own: Any = {"run_id": run_id, "sha256": sha256, "key_header": wanted.key_header}
+    share = 0 if wanted.shadow else wanted.shares[0]
+    return Plan(step=0, share=share, shadow=wanted.shadow, **pair, **own)
 
 
 def refuse_other_inputs(version: str, champion: str) -> None:
     """Raise ProjectError if two bundles do not take the same inputs of the same kinds."""
-    mine, theirs = (
-        describe_inputs(read_bundle(publishing.SERVING / number)) for number in (version, champion)
-    )
+    bundles = (read_bundle(publishing.SERVING / number) for number in (version, champion))
+    mine, theirs = map(describe_inputs, bundles)
     if mine != theirs:
         differing = sorted(name for name in mine | theirs if mine.get(name) != theirs.get(name))
         raise ProjectError(
@@ -179,9 +157,8 @@ def measure_standing(now: Decision, settings: Settings) -> Standing:
     assert now.plan
     bundle = read_bundle(publishing.SERVING / now.champion)
     rows = read_variants(settings.serving.prediction_log_url, now.rollout, now.plan.step)
-    analysis = analyse(
-        rows, bundle.get("classes"), now.wanted, count_steps(now), find_truths(settings, now)
-    )
+    classes, truths = bundle.get("classes"), find_truths(settings, now)
+    analysis = analyse(rows, classes, now.wanted, now.wanted.steps, truths)
     waits, wanted = [], now.wanted
     if analysis.fewer < wanted.units:
         few = CANDIDATE if analysis.candidate <= analysis.champion else "champion"
@@ -190,11 +167,6 @@ def measure_standing(now: Decision, settings: Settings) -> Standing:
     if left > timedelta():
         waits.append(f"{left.total_seconds() / 60:.1f} of {wanted.minutes:g} minutes are left")
     return Standing(now, analysis, "; ".join(waits))
-
-
-def count_steps(now: Decision) -> int:
-    """Return the number of steps of the whole rollout."""
-    return len(now.wanted.shares) + now.wanted.shadow
 
 
 def find_truths(settings: Settings, now: Decision) -> Truths:
@@ -215,14 +187,14 @@ def step_rollout(settings: Settings) -> Standing | None:
     It is aborted as soon as the candidate is worse.  It continues once the step has enough units
     and time.  An experiment does not continue by itself: people decide it.
     """
-    with decisions.lock_rollouts():
+    with registry_lock(decisions.LOCK):
         now = decisions.finish_last_decision()
         if not now:
             return None
         standing = measure_standing(now, settings)
         analysis = standing.analysis
         if analysis.worse:
-            decision = make_next_decision(now, "abort", analysis.worse, None, analysis.told)
+            decision = make_next_decision(now, "abort", analysis.worse, None, analysis.evidence)
         elif standing.waits or now.experiment:
             return standing
         else:
@@ -235,16 +207,16 @@ def choose_next_step(now: Decision, analysis: Analysis) -> Decision:
     assert now.plan
     why = f"in {analysis.candidate} units no worse than the champion in {analysis.champion}"
     place = now.plan.step + 1
-    if place == count_steps(now):
-        return make_next_decision(now, "promote", [why], None, analysis.told)
+    if place == now.wanted.steps:
+        return make_next_decision(now, "promote", [why], None, analysis.evidence)
     share = now.wanted.shares[place - now.wanted.shadow]
     plan = now.plan.model_copy(update={"step": place, "share": share, "shadow": False})
-    return make_next_decision(now, "advance", [why], plan, analysis.told)
+    return make_next_decision(now, "advance", [why], plan, analysis.evidence)
 
 
 def stop_rollout(reason: str, promote: bool = False) -> Decision:
     """End the rollout by hand.  Raise ProjectError if there is none."""
-    with decisions.lock_rollouts():
+    with registry_lock(decisions.LOCK):
         now = decisions.finish_last_decision()
         if not now:
             raise ProjectError("no rollout goes on; to begin one: make rollout VERSION=n")
@@ -277,7 +249,7 @@ def main(
 
 def inspect_rollout(settings: Settings) -> Standing | None:
     """Return the state of the rollout without a decision; an interrupted one is finished first."""
-    with decisions.lock_rollouts():
+    with registry_lock(decisions.LOCK):
         now = decisions.finish_last_decision()
     return measure_standing(now, settings) if now else None
 

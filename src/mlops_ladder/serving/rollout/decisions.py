@@ -4,7 +4,7 @@ If a command is killed before it has applied the last line, the next command doe
 """
 
 import json
-from contextlib import AbstractContextManager
+from contextlib import suppress
 from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from mlops_ladder.serving.assignment import PLAN, Plan
 from mlops_ladder.serving.settings import Rollout
 
 LOG = Path("rollouts.jsonl")
-LOCK = Path("models/rollout.lock")
+LOCK = Path("models/rollout.lock")  # of all decisions on rollouts on this machine
 POINTER = publishing.SERVING / PLAN
 Action = Literal["start", "advance", "promote", "abort"]
 
@@ -67,20 +67,13 @@ def describe_decision(decision: Decision) -> str:
     return "; ".join(filter(None, [how, *decision.reasons]))
 
 
-def lock_rollouts() -> AbstractContextManager[None]:
-    """Return the lock of all decisions on rollouts on this machine."""
-    return registry_lock(LOCK)
-
-
 def read_rollout_log() -> list[Decision]:
     """Return all decisions, the oldest first.  An incomplete line was never applied: skip it."""
     lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
     entries = []
     for line in lines:
-        try:
+        with suppress(ValidationError):
             entries.append(Decision.model_validate_json(line))
-        except ValidationError:
-            continue
     return entries
 
 
@@ -105,11 +98,14 @@ def decide(decision: Decision) -> Decision:
 
 
 def apply_decision(decision: Decision) -> None:
-    """Let the service follow a decision; if it promotes, promote in the registry first."""
+    """Let the service follow a decision; if it promotes, promote in the registry first.
+
+    If a plugin that routes requests raises, the decision is not applied yet.
+    """
     if plan := decision.plan:
         if publishing.verify_bundle(publishing.SERVING / plan.version, plan.sha256):
             publishing.ensure_bundle(versions.list_versions()[plan.version], plan.sha256)
-        send_plan(decision)
+        get_hooks().apply_rollout_plan(decision=decision)
         write_file_atomically(POINTER, plan.model_dump_json())
         return
     if decision.action == "promote" and not is_promoted(decision):
@@ -117,13 +113,8 @@ def apply_decision(decision: Decision) -> None:
         verdict = begun.verdict | {"reasons": tuple(begun.verdict["reasons"])}
         promotion.promote_version(versions.list_versions()[decision.version], Verdict(**verdict))
         publishing.warn_of_changed_inputs(get_champion_entry())
-    send_plan(decision)
-    POINTER.unlink(missing_ok=True)
-
-
-def send_plan(decision: Decision) -> None:
-    """Send a decision to the plugins that route requests; if one raises, it is not applied yet."""
     get_hooks().apply_rollout_plan(decision=decision)
+    POINTER.unlink(missing_ok=True)
 
 
 def get_champion_entry() -> history.Entry:

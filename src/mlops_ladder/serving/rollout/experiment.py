@@ -6,7 +6,6 @@ difference is shown before each arm has that many units with the metric.  Then W
 """
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, UTC
@@ -29,7 +28,7 @@ from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.serving.rollout.analysis import by_unit
 from mlops_ladder.serving.store import read_variants
 from mlops_ladder.settings import load_settings, Settings
-from mlops_ladder.strict_model import StrictModel
+from mlops_ladder.strict_model import read_toml, StrictModel
 
 FOLDER = Path("experiments")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -37,6 +36,7 @@ LEVEL = 0.05  # of the test, and for the interval: 95 %
 POWER = 0.8
 UNEVEN = 0.001  # below this p-value the split is not the planned one
 ARMS = (CHAMPION, CANDIDATE)
+MINUTE = "%Y-%m-%d %H:%M"
 Metric = Literal["failures", "latency ms", "predictions", "loss"]
 
 
@@ -89,9 +89,7 @@ def read(name: str) -> Record:
         text = f"no such experiment; there are: {names}; copy experiments/example.toml"
         raise ProjectError(f"{path}: {text}")
     try:
-        return Record(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise ProjectError(f"{path}: not valid TOML: {error}") from error
+        return Record(**read_toml(path))
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise ProjectError("\n  ".join([f"{path}: no record", *wrong])) from error
@@ -182,12 +180,7 @@ def split(units: pd.DataFrame, share: float) -> tuple[dict[str, int], float]:
     if not total:
         return count, 1.0
     expected = [total * (1 - share), total * share]
-    return count, float(stats.chisquare([count[arm] for arm in ARMS], expected).pvalue)
-
-
-def day(moment: datetime) -> str:
-    """Return a time as the record has it."""
-    return moment.strftime("%Y-%m-%d %H:%M")
+    return count, float(stats.chisquare([*count.values()], expected).pvalue)
 
 
 def aligned(rows: Sequence[Sequence[Any]]) -> str:
@@ -226,7 +219,7 @@ def start(name: str, settings: Settings) -> str:
     changed = {"shares": [record.share], "shadow": False, "units": record.horizon}
     wanted = settings.rollout.model_copy(update=changed)
     begun = deciding.start_rollout(record.candidate, wanted, name, record.question)
-    note(name, start=day(begun.time))
+    note(name, start=f"{begun.time:{MINUTE}}")
     return f"{begun}\nNext: make serve, make experiment NAME={name}"
 
 
@@ -260,12 +253,13 @@ def shown(name: str, settings: Settings) -> str:
 def planned(name: str) -> Record:
     """Return the record of an experiment.  Raise ProjectError if its question was changed since."""
     record, now = read(name), decisions.find_last_decision(name)
+    text, before = "", ""
     if now and now.wanted.units != record.horizon:
-        text = f"horizon = {record.horizon}, and it began with {now.wanted.units}: put that back"
-        raise ProjectError(f"{place(name)}: {text}")
-    if now and now.question not in ("", record.question):
-        text = f"{record.question}, and it began with {now.question}: put that back"
-        raise ProjectError(f"{place(name)}: {text}")
+        text, before = f"horizon = {record.horizon}", f"{now.wanted.units}"
+    elif now and now.question not in ("", record.question):
+        text, before = record.question, now.question
+    if text:
+        raise ProjectError(f"{place(name)}: {text}, and it began with {before}: put that back")
     return record
 
 
@@ -293,7 +287,7 @@ def end(name: str, decision: str, settings: Settings) -> str:
         raise ProjectError(f"{name}: {why}: no ground to promote; DECIDE=champion ends it")
     why = f"experiment {name}: {text or 'ended early'}"
     last = deciding.stop_rollout(why, promote=decision == "candidate")
-    note(name, end=day(datetime.now(UTC)), decision=decision)
+    note(name, end=f"{datetime.now(UTC):{MINUTE}}", decision=decision)
     return f"{last}\nNext: git add {place(name)}"
 
 

@@ -9,17 +9,24 @@ a forger has to change all later lines in all three places.
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, UTC
 from os import environ
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import typer
+from pydantic import ValidationError
 
-from mlops_ladder import project
+from mlops_ladder import project, ProjectError, raise_for_faults, read_text_if_exists
+from mlops_ladder.append_only_log import append_line
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history, versions
+from mlops_ladder.registry.decisions import registry_lock
+from mlops_ladder.strict_model import StrictModel
 
 # The keys of a line that say what was done, and to which version or image.
 JOURNALS = {
@@ -34,6 +41,9 @@ LOG = Path("audit.jsonl")
 REF = "refs/audit/log"
 KEY = "audit."  # start of the registry's tags that hold the lines
 FIRST = "0" * 64
+LOCK = Path("models/audit.lock")
+NOTE, REPAIR = "make audit NOTE=yes", "make audit REPAIR=yes"
+MAX_LENGTH = 1000  # characters of the description of a repair
 
 
 @dataclass(frozen=True)
@@ -65,9 +75,7 @@ def list_decisions() -> Iterator[Fact]:
 
 def list_approvals_and_signatures() -> Iterator[Fact]:
     """Yield the approvals and signatures of versions that the registry holds."""
-    query = f"name = '{versions.model_name()}'"
-    registered = versions.get_client().search_model_versions(query, max_results=10_000)
-    for version in sorted(registered, key=lambda version: int(version.version)):
+    for version in sorted(versions.search_versions(), key=lambda record: int(record.version)):
         for kind in set(TAGS) & version.tags.keys():
             text = version.tags[kind]
             by = json.loads(text).get("approver", "") if text.startswith("{") else ""
@@ -78,7 +86,7 @@ def list_approvals_and_signatures() -> Iterator[Fact]:
 def list_journal_entries() -> Iterator[Fact]:
     """Yield the steps of rollouts and the deployments of this machine, without torn lines."""
     for path, keys in JOURNALS.items():
-        for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        for text in read_text_if_exists(path).splitlines():
             try:
                 line = json.loads(text)
             except ValueError:
@@ -94,10 +102,8 @@ def list_configuration_changes(known: Mapping[str, str], last: str) -> Iterator[
     Without `last`, or if this repository does not hold it, yield the state of HEAD.  `known` holds
     the digest of each file in `last`.
     """
-    listed = None
-    if last:
-        span = f"{last}..HEAD"
-        listed = provenance.run_git("log", "--reverse", "--format=%H", span, "--", CONFIGURATION)
+    command = ("log", "--reverse", "--format=%H", f"{last}..HEAD", "--", CONFIGURATION)
+    listed = provenance.run_git(*command) if last else None
     if listed is None:
         listed = provenance.run_git("rev-parse", "--verify", "HEAD") or ""
     before = dict(known)
@@ -118,13 +124,11 @@ def list_configuration_files(commit: str) -> dict[str, str]:
     return {name: about.split()[2] for about, _, name in rows if name.endswith(".toml")}
 
 
-class Line(BaseModel):
+class Line(StrictModel):
     """One fact, with the time and author of the note; `before` is the sha256 of the line before.
 
     `environment` names the settings that the environment overrode.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
     time: datetime
@@ -156,17 +160,13 @@ def make_line(fact: Fact, before: list[str]) -> Line:
     )
 
 
-def parse_line(text: str) -> Line | None:
-    """Return the line in this text, or None."""
-    try:
-        return Line.model_validate_json(text)
-    except ValidationError:
-        return None
-
-
 def parse_lines(texts: list[str]) -> list[Line]:
     """Return the lines in these texts, without damaged ones."""
-    return [line for line in map(parse_line, texts) if line]
+    lines = []
+    for text in texts:
+        with suppress(ValidationError):
+            lines.append(Line.model_validate_json(text))
+    return lines
 
 
 def lines_since_repair(lines: list[Line]) -> list[Line]:
@@ -177,15 +177,14 @@ def lines_since_repair(lines: list[Line]) -> list[Line]:
 
 def read_log() -> tuple[list[str], str]:
     """Return the whole lines of the file, and the piece of a line that a kill has left."""
-    text = LOG.read_text(encoding="utf-8") if LOG.exists() else ""
-    whole, _, piece = text.rpartition("\n")
+    whole, _, piece = read_text_if_exists(LOG).rpartition("\n")
     return whole.splitlines(), piece
 
 
 def read_registry_lines() -> list[str]:
     """Return the lines that the registry holds; an empty one for each missing line."""
-    models = versions.get_client().search_registered_models(f"name = '{versions.model_name()}'")
-    tags = dict(models[0].tags) if models else {}
+    model = versions.find_registered_model()
+    tags = dict(model.tags) if model else {}
     lines = {int(key.removeprefix(KEY)): text for key, text in tags.items() if key.startswith(KEY)}
     return [lines.get(number, "") for number in range(1, max(lines, default=0) + 1)]
 
@@ -197,14 +196,12 @@ def read_git_lines() -> list[str]:
 
 def copy_lines(lines: list[str]) -> None:
     """Copy the lines of the file to the registry and to git."""
-    if not lines:
-        return
-    client, name = versions.get_client(), versions.model_name()
-    if client.search_registered_models(f"name = '{name}'"):
-        registered = read_registry_lines()
+    if versions.find_registered_model():
+        client, registered = versions.get_client(), read_registry_lines()
         for number, text in enumerate(lines, 1):
             if registered[number - 1 : number] != [text]:
-                client.set_registered_model_tag(name, f"{KEY}{number:06}", text)
+                name = f"{KEY}{number:06}"
+                client.set_registered_model_tag(versions.model_name(), name, text)
     if lines != read_git_lines() and (blob := provenance.run_git("hash-object", "-w", str(LOG))):
         provenance.run_git("update-ref", REF, blob)
 
@@ -213,7 +210,7 @@ def find_break(lines: list[str]) -> list[str]:
     """Return the first fault of the chain, in words; later lines follow from nothing."""
     before = FIRST
     for place, text in enumerate(lines, 1):
-        line = parse_line(text)
+        line = next(iter(parse_lines([text])), None)
         if not line:
             return [f"{LOG}:{place}: is no line of this log"]
         if line.number != place:
@@ -239,3 +236,122 @@ def find_chain_faults(lines: list[str]) -> list[str]:
     """Return the faults of the log itself, in words."""
     registered = compare_copies(lines, read_registry_lines(), "the registry")
     return [*find_break(lines), *registered, *compare_copies(lines, read_git_lines(), REF)]
+
+
+def split_unnoted(lines: list[Line]) -> tuple[list[Fact], list[Fact]]:
+    """Return the facts that are not noted yet, and the immutable ones that were noted otherwise."""
+    configured = [line for line in lines if line.kind == "configuration"]
+    files = {line.about: line.digest for line in configured}
+    last = configured[-1].commit if configured else ""
+    noted = {(line.kind, line.about, line.digest) for line in lines if line not in configured}
+    facts = [
+        *list_configuration_changes(files, last),
+        *list_decisions(),
+        *list_approvals_and_signatures(),
+        *list_journal_entries(),
+    ]
+    unnoted = [fact for fact in facts if (fact.kind, fact.about, fact.digest) not in noted]
+    recent = lines_since_repair(lines)
+    fixed = {(line.kind, line.about) for line in recent if line.kind in IMMUTABLE}
+    changed = [fact for fact in unnoted if (fact.kind, fact.about) in fixed]
+    return [fact for fact in unnoted if fact not in changed], changed
+
+
+def find_contradictions(lines: list[Line]) -> Iterator[str]:
+    """Yield the lines that the registry or git contradicts, in words."""
+    decisions = {fact.about for fact in list_decisions()}
+    has_repository = provenance.run_git("rev-parse", "--verify", "HEAD")
+    for line in lines_since_repair(lines):
+        where = f"{LOG}:{line.number}"
+        if line.kind == "decision" and line.about not in decisions:
+            yield f"{where}: the registry holds no decision {line.about}"
+        if line.kind == "configuration" and has_repository:
+            files = list_configuration_files(line.commit)
+            if not files:
+                yield f"{where}: commit {line.commit[:12]} is not in this repository; git fetch"
+            elif files.get(line.about, REMOVED) != line.digest:
+                yield f"{where}: {line.about} is another one in commit {line.commit[:12]}"
+
+
+def verify_log() -> list[str]:
+    """Return all faults, in words: of the chain, of its copies, and of its facts."""
+    texts, piece = read_log()
+    lines = parse_lines(texts)
+    fresh, changed = split_unnoted(lines)
+    faults = [*find_chain_faults(texts), *find_contradictions(lines)]
+    if piece:
+        faults.append(f"{LOG}:{len(texts) + 1}: is a piece of a line; to remove it: {NOTE}")
+    for fact in changed:
+        faults.append(f"{fact.kind} {fact.about}: is not as it was noted, but: {fact.said}")
+    return faults + [f"{fact.kind} {fact.about}: not noted; to do so: {NOTE}" for fact in fresh]
+
+
+def note_facts() -> list[Line]:
+    """Add a line for each fact that is not noted yet, and return these lines.
+
+    Raises ProjectError, and notes nothing, if the log differs from its copies.
+    """
+    with registry_lock(LOCK):
+        texts, registered = read_log()[0], read_registry_lines()
+        if texts == registered[: len(texts)]:  # another machine or a kill: the file is shorter
+            for text in registered[len(texts) :]:
+                append_line(LOG, text)
+            texts = read_log()[0]
+        faults = find_chain_faults(texts)
+        raise_for_faults(f"{LOG}: nothing is noted until {REPAIR}", faults)
+        added = []
+        for fact in split_unnoted(parse_lines(texts))[0]:
+            added.append(make_line(fact, texts))
+            texts.append(added[-1].text)
+            append_line(LOG, texts[-1])
+        copy_lines(texts)
+    return added
+
+
+def repair_log() -> list[str]:
+    """Restore the longest whole chain, note the faults, and return them; the file is backed up.
+
+    Raises ProjectError if no whole chain continues the one that git holds.
+    """
+    with registry_lock(LOCK):
+        anchor, texts = read_git_lines(), read_log()[0]
+        faults = [*find_chain_faults(texts), *find_contradictions(parse_lines(texts))]
+        logs = [read_registry_lines(), texts, anchor]
+        whole = [log for log in logs if log[: len(anchor)] == anchor and not find_break(log)]
+        if not whole:
+            way_out = f"see: git cat-file blob {REF}, and a backup"
+            raise ProjectError(f"{LOG}: no copy holds; {way_out}")
+        if faults:
+            texts = max(whole, key=len)
+            history.rename_old_log(LOG)
+            words = "; ".join(fault[:200] for fault in faults)[:MAX_LENGTH]
+            fact = Fact("repair", str(LOG), hash_text(words), words)
+            texts = [*texts, make_line(fact, texts).text]
+            for text in texts:
+                append_line(LOG, text)
+            copy_lines(texts)
+    return faults
+
+
+def note_decision(_decision: object) -> None:
+    """Note a new decision.  A damaged log stops no decision: the reason is printed."""
+    try:
+        note_facts()
+    except ProjectError as error:
+        print(f"Not in the audit log: {error}", file=sys.stderr)
+
+
+def main(
+    add: Annotated[bool, typer.Option("--note", help="first note what is not noted yet")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="first restore a whole chain")] = False,
+) -> None:
+    """Verify the log.  Raise ProjectError that lists the faults."""
+    if repair:
+        faults = repair_log() or ["none"]
+        print("\n  ".join(["Restored a whole   The faults were:", *faults]))
+    for line in note_facts() if add or repair else ():
+        print(f"{line.number:5}  {line.said}")
+    raise_for_faults(f"{LOG}: does not hold", verify_log())
+    texts = read_log()[0]
+    head = hash_text(texts[-1])[:12] if texts else "none"
+    print(f"{LOG}: {len(texts)} lines, head {head}: registry, journals and git agree")

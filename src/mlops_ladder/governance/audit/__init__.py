@@ -1,1 +1,0 @@
-"""The audit log: what was promoted, approved and configured, as a chain of lines."""
