@@ -225,3 +225,41 @@ def test_functions_of_the_signs_are_there() -> None:
         if name not in defined(f"mlops_ladder.maturity.{module}")
     }
     assert len(named) > 40 and lost == set()
+
+
+def asked_parts(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each module that `part` returns, with a name that is read from it or set in it."""
+    for scope in ast.parse(text).body:
+        names = {}
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Assign):
+                targets = getattr(node.targets[0], "elts", node.targets)
+                values = getattr(node.value, "elts", [node.value])
+                for target, value in zip(targets, values):
+                    if isinstance(target, ast.Name) and (module := module_of_part(value)):
+                        names[target.id] = module
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Attribute):
+                known = names.get(node.value.id) if isinstance(node.value, ast.Name) else None
+                if module := known or module_of_part(node.value):
+                    yield module, node.attr
+
+
+def module_of_part(node: ast.expr) -> str | None:
+    """Return the module that a call of `part` with a literal returns; None for all else."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "part":
+        named = evaluate(node.args[0], {})
+        return named and f"mlops_ladder.{named}"
+    return None
+
+
+def test_questions_of_a_deep_run_ask_for_what_is_there() -> None:
+    """Each name that a question reads from a part of the library, or replaces in it, is there."""
+    paths = (LIBRARY / "maturity/inside").glob("*.py")
+    pairs = {pair for path in paths for pair in asked_parts(path.read_text(encoding="utf-8"))}
+    assert len(pairs) > 40
+    assert [pair for pair in sorted(pairs) if pair[1] not in defined(pair[0])] == []
+    lines = 'one, two = part("errors"), 2', 'one.nothing = part("settings").no_such()'
+    lost = "def ask():\n    " + "\n    ".join(lines)
+    found = {("mlops_ladder.errors", "nothing"), ("mlops_ladder.settings", "no_such")}
+    assert set(asked_parts(lost)) == found

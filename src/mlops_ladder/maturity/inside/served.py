@@ -115,15 +115,15 @@ def change_units(seed: str) -> Any:
     frame, contract, settings = read_project()
     trained = part("model.training").train_model(frame, contract, settings)
     export = part("export.bundle")
-    why, real = export.compared(trained)[2], export.compiled
+    why, real = export.convert_and_compare(trained)[2], export.create_onnx_scorer
     if why or len(trained.predictions.drop_duplicates()) < 10:
         return {"unknown": why or "the model gives nearly all rows the same answer"}
     names = pd.Series(contract.inputs()).sample(frac=1, random_state=int(seed))[:MAX_COLUMNS]
     for name in names:
         change = OTHER_UNITS[contract.columns[name].kind]
         # pylint: disable-next=cell-var-from-loop  # it is called in the same iteration
-        export.compiled = lambda *model: change_unit(real(*model), name, change)
-        if why := export.compared(trained)[2]:
+        export.create_onnx_scorer = lambda *model: change_unit(real(*model), name, change)
+        if why := export.convert_and_compare(trained)[2]:
             return {"found": name, "why": why}
     return {"missed": list(names)}
 
