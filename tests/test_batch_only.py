@@ -149,7 +149,7 @@ def test_a_service_has_no_plugin_and_no_command(generate: Generate) -> None:
     listed = ok(LADDER, "--help", at=batch_only(generate, "4"))
     names = set(re.findall(r"^\W*([a-z-]+) +\w", listed, re.M))
     assert {"predict", "pipeline", "drift", "trace"} <= names
-    assert not names & {"serve", "load", "rollout", "experiment", "deploy", "stage", "simulate"}
+    assert not names & {"serve", "load", "rollout", "experiment", "deploy", "stage"}
 
 
 def test_its_stack_needs_no_image_of_a_service(generate: Generate, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Level 4: `make simulate` lives through the whole loop, harms nothing, and can fail."""
 
 import json
+import shutil
 from importlib.resources import files as packaged
 from pathlib import Path
 
@@ -16,6 +17,7 @@ SCENARIOS = {  # with what has to happen in each
     "broken_data": "trigger: veto",
     "worse_candidate": "gate: refuse v2",
     "bad_canary": "rollout: abort v2",
+    "batch_drift": "gate: promote v2",
 }
 SMALL = {"FLIGHT_DELAYS_TUNING__TRIALS": "2"}
 UNREAD = (".venv/", "reports/", "uv.lock")
@@ -62,6 +64,16 @@ def test_a_loop_that_does_not_close_fails_and_is_named(project: Path) -> None:
     assert "covariate_drift: training: budget, expected run" in said
     assert "covariate_drift: serves: v1, expected v2" in said
     assert "there are: no_drift" in fails("make", "simulate", "SCENARIO=sun", at=project)
+
+
+def test_without_a_service_the_loop_is_of_batches(generate: Generate, tmp_path: Path) -> None:
+    """The file after the training is scored by the new champion; a lost one is named."""
+    shutil.copytree(generate(maturity_level="4", serve="batch"), tmp_path / "project")
+    commit(tmp_path / "project")
+    said = ok("make", "setup", "simulate", at=tmp_path / "project")
+    assert "9 requests, 0 failed; serves v2\n  as expected" in said
+    wrong = fails("make", "simulate", "SCENARIO=bad_canary", at=tmp_path / "project")
+    assert "no such scenario; there are: batch_drift" in wrong
 
 
 def test_the_bill_of_materials_is_what_its_schema_wants(project: Path) -> None:

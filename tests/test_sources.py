@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +19,10 @@ import sqlalchemy as sql
 from conftest import commit, Generate, LADDER, run
 from databases import PASSWORD, Postgres, postgres
 from moto.server import ThreadedMotoServer
+
+from mlops_ladder.data.reading import read_file
+from mlops_ladder.data.tables import parse_table
+from mlops_ladder.settings import Data
 
 pytestmark = [pytest.mark.slow]
 
@@ -194,6 +200,32 @@ def test_a_password_is_never_shown(own: Own, server: Postgres) -> None:
         assert "take it out and set PGPASSWORD" in own.ladder(name, status=1)
     config.unlink()
     assert before and not own.find(*secrets)
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz", "date", "text"])
+def test_the_database_chooses_the_rows_of_a_period(server: Postgres, kind: str) -> None:
+    """By a column of times without an offset: the rows of the period, and those without a time."""
+    table = f"visits_{kind}"
+    days = ", ".join(f"({day}, '2024-03-0{day}')" for day in range(1, 10))
+    with sql.create_engine(server.url()).begin() as base:
+        base.exec_driver_sql(f'create table {table} (id integer primary key, "at %%" {kind})')
+        base.exec_driver_sql(f"insert into {table} values {days}, (10, null)")
+    whole = parse_table(
+        f"{server.url('postgresql')}#{table}".replace(f":{quote(PASSWORD, safe='')}@", "@")
+    )
+    whole = replace(whole, url=sql.make_url(server.url()))
+    times = "at %", datetime(2024, 3, 3), datetime(2024, 3, 5)
+    found = pd.concat(read_file(replace(whole, times=times), Data(path="")))["id"].tolist()
+    assert found == ([3, 4, 10] if kind == "timestamp" else [*range(1, 11)])
+    none = "at %", datetime(1, 1, 1), datetime(1, 1, 2)
+    found = [
+        int(row)
+        for part in read_file(replace(whole, times=none), Data(path=""))
+        for row in part["id"]
+    ]
+    assert found == ([10] if kind == "timestamp" else [*range(1, 11)])
+    ever = "at %", datetime(1, 1, 1), datetime.max
+    assert sum(map(len, read_file(replace(whole, times=ever), Data(path="")))) == 10
 
 
 def wait_for(happens: Callable[[], bool]) -> None:

@@ -2,7 +2,8 @@
 
 `commands.toml` lists the commands.  A command is a typed function, of which typer makes its
 options, or takes its words as they are: `main(arguments: list[str])`.  The latter needs no package,
-so that it also runs from the wheel on a machine without the project's environment.
+nor does a function without options, so that it also runs from the wheel on a machine without the
+project's environment.
 """
 
 import errno
@@ -12,7 +13,6 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from mlops_ladder import project
 from mlops_ladder.commands import Command, list_commands, list_portable_commands
@@ -48,10 +48,13 @@ def dispatch_command(words: list[str]) -> None:
     if not command.alone and isinstance(command.level, int):
         refuse_other_folder()
     function = command.load()
-    if parses_own_arguments(function):
+    kinds = [parameter.annotation for parameter in inspect.signature(function).parameters.values()]
+    if kinds == [list[str]]:
         function(words[1:])
-    else:
+    elif kinds or words[1:]:
         call_typer(words, {name: command})
+    else:
+        function()
 
 
 def list_available_commands() -> dict[str, Command]:
@@ -60,12 +63,6 @@ def list_available_commands() -> dict[str, Command]:
         return list_commands()
     except ProjectError:
         return list_portable_commands()
-
-
-def parses_own_arguments(function: Any) -> bool:
-    """Return whether a command reads its words itself."""
-    kinds = [parameter.annotation for parameter in inspect.signature(function).parameters.values()]
-    return kinds == [list[str]]
 
 
 def call_typer(words: list[str], commands: dict[str, Command]) -> None:

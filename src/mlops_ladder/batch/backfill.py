@@ -101,7 +101,8 @@ def score_period(period: periods.Period, job: Job) -> bool:
     does, and if rows have no time.
     """
     chosen = periods.PeriodFilter(job.saved["contract"], period)
-    frames = chosen.choose(read_chunks(job.source, job.settings.data, job.saved["contract"], ROWS))
+    sources = [chosen.narrow(source) for source in open_sources(job.source)]
+    frames = chosen.choose(read_chunks(sources, job.settings.data, job.saved["contract"], ROWS))
     if (first := next(frames, None)) is None:
         when = "are new" if period.end == periods.END else f"in {period}"
         print(f"{job.source}: no rows {when}")

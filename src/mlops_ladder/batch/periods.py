@@ -1,9 +1,10 @@
 """Periods: the rows of a time, each scored once, in the past or as they arrive."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pandas as pd
 
@@ -81,6 +82,11 @@ class PeriodFilter:
         self.column, self.period = contract.columns[self.name], period
         self.without_time = 0
         self.newest: datetime | None = None
+
+    def narrow(self, source: Any) -> Any:
+        """Return a source of at least these rows: of a table, those that the database chooses."""
+        times = self.name, self.period.start, self.period.end
+        return replace(source, times=times) if hasattr(source, "times") else source
 
     def choose(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Yield the rows of the period, numbered from 0.  Raise ProjectError without the column."""

@@ -45,11 +45,6 @@ def render_page(frame: pd.DataFrame, contract: Contract, settings: Settings) -> 
     )
 
 
-def render_datasheet(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
-    """Return the sheet of these rows, without the part below the line."""
-    return split_page(SHEET, render_page(frame, contract, settings), OWN_WORDS_LINE)[0]
-
-
 def format_column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
     """Return the line of one column, without values of a person, of an id or of free text."""
     column = contract.columns[name]

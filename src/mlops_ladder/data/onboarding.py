@@ -17,13 +17,7 @@ from mlops_ladder.data.casting import cast_booleans, cast_text
 from mlops_ladder.data.contract import Column, CONTRACT, Contract
 from mlops_ladder.settings import CONFIG, Data, load_settings, Problem
 
-HEADER = """\
-What the data hold, column by column; training, prediction and checks read it.
-Made by `make contract DATA=file TARGET=column`.  Read it, correct it, then set reviewed = true.
-kind: number integer boolean category text time
-role: feature target id time group personal ignored
-timezone: the clock of a time, such as Europe/Berlin; without it, times have no offset
-enforce: from level 2 on, true refuses a row outside of range or categories; else it is marked"""
+HEADER = Path(__file__).with_name("contract_header.txt")
 MAX_COLUMNS_PRINTED = 50
 Decimal = Literal[".", ","] | None
 
@@ -100,7 +94,7 @@ def render_config(data: Data, target: str, problem: Problem, classes: int) -> st
 def to_toml(contract: Contract) -> str:
     """Return the text of `contract.toml`."""
     text = tomlkit.document()
-    for line in HEADER.splitlines():
+    for line in HEADER.read_text(encoding="utf-8").splitlines():
         text.add(tomlkit.comment(line))
     text.add("reviewed", contract.reviewed)
     text.add("columns", contract.model_dump(exclude_defaults=True)["columns"])

@@ -82,7 +82,10 @@ def is_parquet(path: Path) -> bool:
 
 
 def read_file(path: Any, data: Data, text: Any = str, size: int | None = None) -> formats.Rows:
-    """Yield the rows of a file, infinite numbers as missing.  Raise ProjectError if it has none."""
+    """Yield the rows of a file, infinite numbers as missing.
+
+    Raises ProjectError if it has none, unless a period of it is read.
+    """
     rows, marks = 0, ""
     try:
         file, kind = formats.detect_format(path, data)
@@ -98,7 +101,7 @@ def read_file(path: Any, data: Data, text: Any = str, size: int | None = None) -
             raise
         reason = remote.mask_secrets(formats.explain_error(error))
         raise ProjectError(f"{path}: cannot be read{marks}: {reason}") from None
-    if not rows:
+    if not rows and not getattr(path, "times", None):
         raise ProjectError(f"{path}: no rows; a header and at least one row are needed")
 
 

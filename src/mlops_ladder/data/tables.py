@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from uuid import uuid4
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sql
+from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.formats import Format, make_frame, make_table, Rows
@@ -41,6 +43,7 @@ class Table:
     schema: str | None
     name: str
     query: str
+    times: tuple[str, datetime, datetime] | None = None  # a column, and the ends of a period
 
     def __str__(self) -> str:
         return self.source
@@ -56,21 +59,32 @@ class Table:
             raise ProjectError(f"{self}: no such file in {Path.cwd()}")
         with self.connect("cannot be read") as db:
             most = size or BLOCK
-            db = db.execution_options(stream_results=True, max_row_buffer=most, no_parameters=True)
-            result = db.exec_driver_sql(self.query or self._select_all(db))
+            options: Any = {"no_parameters": bool(self.query), "max_row_buffer": most}
+            db = db.execution_options(stream_results=True, **options)
+            whole: Any = None if self.query else self._select_all(db)
+            result = db.exec_driver_sql(str(whole or self.query), whole and whole.params)
             blocks = (make_table(list(result.keys()), rows) for rows in result.partitions(most))
             if size:
                 yield from map(make_frame, blocks)
-            elif whole := list(blocks):  # a column without values has the kind of other blocks
-                yield make_frame(pa.concat_tables(whole, promote_options="permissive"))
+            elif parts := list(blocks):  # a column without values has the kind of other blocks
+                yield make_frame(pa.concat_tables(parts, promote_options="permissive"))
 
-    def _select_all(self, db: sql.Connection) -> str:
-        """Return the query of all rows.  Raise ProjectError if there is no such table."""
+    def _select_all(self, db: sql.Connection) -> sql.Compiled:
+        """Return the query of all rows, or of those in `times` and those without a time.
+
+        PostgreSQL chooses by a column of times without an offset; else these are all rows.  Raises
+        ProjectError if there is no such table.
+        """
         table = find_table(db, self.name, self.schema)
         if table is None:
             names = ", ".join(sql.inspect(db).get_table_names(self.schema)[:20])
             raise ProjectError(f"{self}: no such table; there are: {names or 'none'}")
-        return str(sql.select(table).order_by(*table.primary_key).compile(db))
+        rows = sql.select(table).order_by(*table.primary_key)
+        name, start, end = self.times or ("", None, None)
+        column: Any = table.c.get(name, sql.null())
+        if isinstance(column.type, TIMESTAMP) and not column.type.timezone:
+            rows = rows.where(column.is_(None) | ((column >= start) & (column < end)))
+        return rows.compile(db)
 
     @contextmanager
     def connect(self, fault: str) -> Iterator[sql.Connection]:

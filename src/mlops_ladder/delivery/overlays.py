@@ -81,10 +81,8 @@ def may_differ(path: str, variables: list[str]) -> bool:
     return any(re.fullmatch(pattern, path) for pattern in (*MAY_DIFFER, *values))
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Print the differences.  End the program with 1 if one is not allowed."""
-    if arguments:
-        sys.exit("usage: ladder overlays")
     lines = VARIABLES.read_text(encoding="utf-8").splitlines() if VARIABLES.exists() else []
     variables = [name for line in lines if (name := line.partition("#")[0].strip())]
     faults = []

@@ -22,10 +22,8 @@ def count_passed(report: Path) -> Counter[str]:
     )
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Print the counts in one line.  End the program if there is no report, or a zero."""
-    if arguments:
-        sys.exit("usage: ladder test-counts")
     if not REPORT.exists():
         sys.exit(f"{REPORT}: no tests have run; run `make test`")
     counts = count_passed(REPORT)

@@ -47,10 +47,8 @@ def call_gitlab(method: str, url: str, token: str, body: object = None) -> None:
         sys.exit(f"{method} {url}: {error.reason}")
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Set how requests are merged, then replace the protection: GitLab cannot change a rule."""
-    if arguments:
-        sys.exit("usage: GITLAB_TOKEN=… ladder branch-rules")
     if not (token := os.environ.get("GITLAB_TOKEN", "")):
         way_out = "make one with the scope api (GitLab: Settings, Access tokens)"
         sys.exit(f"GITLAB_TOKEN: not set; {way_out}")

@@ -22,10 +22,8 @@ def find_unpinned(text: str) -> Iterator[str]:
             yield name
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """End the program with a list of the actions that are not pinned."""
-    if arguments:
-        sys.exit("usage: ladder pinned")
     paths = [path for pattern in FOLDERS for path in sorted(Path().glob(pattern))]
     loose = [(path, name) for path in paths for name in find_unpinned(path.read_text("utf-8"))]
     if loose:

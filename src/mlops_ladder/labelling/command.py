@@ -26,12 +26,13 @@ from mlops_ladder.labelling.queue import DISPUTED, QUEUE
 from mlops_ladder.monitoring.archive import Archive, complete_rows, to_logged_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import CONFIG, load_settings, Settings
+from mlops_ladder.templates import render_template
 
 RELABEL = typer.Option("--relabel", help="other labels than before are meant")
 CHECK = typer.Option("--check", help="has every label what it needs?")
 MARK = "labelled"  # after `_` it is read after the file that it joins: rows keep their numbers
 REQUIRED = ("annotator", "time")
-GUIDE = Path("docs/labelling.md")
+GUIDE, REPORT = Path("docs/labelling.md"), Path(__file__).with_name("agreement.txt.j2")
 ABOUT: dict[str, Any] = {
     "origin": "The prediction log, labelled here",
     "restore": "ladder label --merge",
@@ -81,25 +82,14 @@ def fill_queue(settings: Settings, contract: Contract) -> None:
 
 def report_agreement(settings: Settings, agreement: Agreement) -> None:
     """Print how far people agree and the next command; write the sheet of rows in dispute."""
-    settled, disputed = agreement.settled, agreement.disputed
-    waiting = list_waiting(settings, agreement)
-    print(f"{len(settled)} settled, {len(disputed)} in dispute, {len(waiting)} wait")
-    measure = "Krippendorff's alpha" if settings.problem == "regression" else "Cohen's kappa"
-    if agreement.shared:
-        beyond = f"Agreement beyond chance on {agreement.shared} rows ({measure})"
-        print(f"{beyond}: {agreement.value:.2f}")
-        if not agreement.is_trusted(settings.labels):
-            least = f"Below {settings.labels.agreement:g}"
-            print(f"{least}: only rows that somebody decides are merged;")
-            print(f"make {GUIDE} clearer, then label again with RELABEL=yes")
+    disputed, waiting = agreement.disputed, list_waiting(settings, agreement)
     for path in (DISPUTED, DISPUTED.with_suffix(".json")):
         path.unlink(missing_ok=True)
     if disputed:
         texts = {row: " | ".join(sorted(votes.values())) for row, votes in disputed.items()}
         queue.write_sheets(DISPUTED, sorted(disputed), settings.seed, texts)
-        print(f"Next: settle them: make label FILE={DISPUTED} BY=name DECIDE=yes")
-    elif settled:
-        print("Next: make label MERGE=yes")
+    facts = {"agreement": agreement, "settings": settings, "waiting": waiting}
+    print(render_template(REPORT, **facts, guide=GUIDE, sheet=DISPUTED), end="")
 
 
 def list_originals(settings: Settings) -> list[Path]:

@@ -27,7 +27,8 @@ def list_font_families() -> list[str]:
 def create_figure(width: float, height: float) -> Figure:
     """Return an empty figure of this size in inches, without a window; its parts share the space.
 
-    A `$` in a name is shown as it is, and begins no formula.
+    A `$` in a name is shown as it is, and begins no formula; dates are written in few letters.
     """
-    matplotlib.rcParams.update({"font.family": list_font_families(), "text.parse_math": False})
+    matplotlib.rcParams.update({"text.parse_math": False, "date.converter": "concise"})
+    matplotlib.rcParams["font.family"] = list_font_families()
     return Figure(figsize=(width, height), layout="constrained")

@@ -6,14 +6,17 @@ other work of the machine.  So each cost is an estimate.
 """
 
 from datetime import datetime, timedelta, UTC
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.monitoring.settings import Costs
+from mlops_ladder.templates import render_template
 from mlops_ladder.tracking import runs
 
+TEMPLATE = Path(__file__).with_name("costs.txt.j2")
 DAYS = 30
 HOUR = 3600
 
@@ -58,28 +61,12 @@ def format_costs(traffic: ServedTraffic, trainings: list[float], costs: Costs) -
         trainings: The seconds of each training.
         costs: The prices.
     """
-    thousand, price, unit = 1000 / traffic.rows, costs.training_hour / HOUR, costs.currency
-    busy = thousand * traffic.busy * costs.serving_hour / HOUR
-    whole = thousand * traffic.hours * costs.replicas * costs.serving_hour
-    serving = f"""\
-{"1,000 predictions, busy time alone":36}{busy:14.6f} {unit}
-{"1,000 predictions, waiting included":36}{whole:14.6f} {unit}
-  measured: {traffic.rows:,} rows answered in {traffic.busy:.1f} s, in {traffic.hours:.1f} hours
-  assumed: {costs.replicas} machine(s) all that time, {costs.serving_hour:g} {unit} an hour
-"""
-    if not trainings:
-        return f"{serving}a training: none in {DAYS} days; run: make pipeline"
-    middle, label = median(trainings), f"all trainings of {DAYS} days"
-    return f"""{serving}\
-{"a training":36}{middle * price:14.6f} {unit}
-{label:36}{sum(trainings) * price:14.6f} {unit}
-  measured: {len(trainings)}, {middle:.0f} s each (median), from trial to record
-  assumed: one machine, {costs.training_hour:g} {unit} an hour; reading rows is not in it"""
+    facts = {"traffic": traffic, "trainings": trainings, "costs": costs, "days": DAYS}
+    return render_template(TEMPLATE, middle=median(trainings or [0]), **facts)
 
 
 def main() -> None:
     """Print what 1,000 predictions and a training cost, by the prices of config/costs.toml."""
     settings, now = load_settings(), datetime.now(UTC)
     traffic, trainings = measure_traffic(settings, now), measure_trainings(now)
-    print(format_costs(traffic, trainings, settings.costs))
-    print("Prices: config/costs.toml")
+    print(format_costs(traffic, trainings, settings.costs), end="")

@@ -1,8 +1,8 @@
-"""Pages: HTML files that need no other file, with tables and pictures."""
+"""Pages: HTML files that need no other file, with pictures."""
 
 import html
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from io import BytesIO
 from string import Template
@@ -14,16 +14,6 @@ def render_page(title: str, note: str, *parts: str) -> str:
     """Return a page with this heading, a note below it as HTML, and these parts."""
     template = Template((files(__package__) / "page.html").read_text(encoding="utf-8"))
     return template.substitute(title=html.escape(title), note=note, body="\n".join(parts))
-
-
-def render_table(head: Sequence[str], rows: Iterable[tuple[Sequence[object], bool]]) -> str:
-    """Return a table.  Each row has its cells, and whether its last cell is red."""
-    lines = ["<table><tr>" + "".join(f"<th>{name}" for name in head)]
-    for cells, is_bad in rows:
-        *others, last = (html.escape(str(cell)) for cell in cells)
-        mark = " class=bad" if is_bad else ""
-        lines.append("<tr>" + "".join(f"<td>{cell}" for cell in others) + f"<td{mark}>{last}")
-    return "\n".join([*lines, "</table>"])
 
 
 def render_figures(figures: Mapping[str, Figure]) -> str:

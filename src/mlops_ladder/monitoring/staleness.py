@@ -154,11 +154,9 @@ def draw_decay(decay: Decay) -> Figure:
     axes.plot(line, decay.fresh + decay.per_day * line, color="black", label="fitted")
     axes.axhline(decay.limit, color="tab:red", linestyle="--", label=f"limit: {decay.why}")
     axes.axvline(decay.max_age_days, color="tab:red", label=f"too old: {decay.max_age_days:.0f} d")
-    axes.set(
-        title="How the model gets worse with age, the same slice of time compared",
-        xlabel="days between the last row of the training and the rows",
-        ylabel=f"{decay.metric}, as on the held-out rows",
-    )
+    axes.set_title("How the model gets worse with age, the same slice of time compared")
+    axes.set_xlabel("days between the last row of the training and the rows")
+    axes.set_ylabel(f"{decay.metric}, as on the held-out rows")
     axes.legend()
     return figure
 

@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from mlops_ladder import write_file_atomically
 from mlops_ladder.model.figures import create_figure
-from mlops_ladder.monitoring.archive import Archive, Extent, read_window, Window
-from mlops_ladder.monitoring.comparison import to_texts
+from mlops_ladder.monitoring.archive import Archive, Extent, read_window
 from mlops_ladder.monitoring.drift import REPORT
 from mlops_ladder.monitoring.page import render_figures, render_page
-from mlops_ladder.monitoring.training_reference import read_reference, Reference
+from mlops_ladder.monitoring.training_reference import read_reference
 from mlops_ladder.settings import load_settings
 from mlops_ladder.templates import render_template
 
@@ -32,10 +30,6 @@ def start_plot(times: pd.Series, ylabel: str, **limits: Any) -> tuple[Figure, Ax
     """Return an empty plot from the first to the last of these times, half a minute at least."""
     figure = create_figure(7.4, 3.4)
     axes = figure.add_subplot()
-    # matplotlib has no types for these two.
-    locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
-    form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # no types
-    axes.xaxis.set(major_locator=locator, major_formatter=form)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
     first, last = (moment.tz_localize(None) for moment in (times.min(), times.max()))
@@ -114,32 +108,6 @@ def draw_predictions(answers: pd.DataFrame, held_out: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_unusual_rows(newest: Window, champion: Reference) -> Figure:
-    """Draw the share of rows with a missing value, and with one that training has not seen."""
-    figure, axes = start_plot(newest.answers["time"], "% of rows", ylim=(0, None))
-    marks = pd.DataFrame({"something missing": newest.rows.isna().any(axis=1)})
-    marks["outside what training saw"] = find_unseen(newest.rows, champion)
-    shares = marks.groupby(find_steps(newest.answers["time"])).mean() * 100
-    draw_curves(axes, {f"{name} ({marks[name].mean():.1%})": shares[name] for name in marks})
-    return figure
-
-
-def find_unseen(rows: pd.DataFrame, champion: Reference) -> pd.Series:
-    """Return which rows hold a number beyond those of the training, or a new word.
-
-    Times are left out: in every new row they are beyond those of the training.
-    """
-    is_unseen = pd.Series(False, index=rows.index)
-    for name, facts in champion.facts["columns"].items():
-        values = rows[name]
-        if "values" in facts:
-            words = to_texts(pd.Series(facts["values"]))
-            is_unseen |= values.notna() & ~to_texts(values).isin(words)
-        elif "low" in facts and champion.contract.columns[name].kind != "time":
-            is_unseen |= (values < facts["low"]) | (values > facts["high"])
-    return is_unseen
-
-
 def draw_drift(verdicts: pd.DataFrame, smallest: float) -> Figure:
     """Draw the effect of each column in each report; columns that ever drifted have a name."""
     top = max(1.0, float(np.nanmax(verdicts["effect"])) * 1.1)
@@ -188,7 +156,6 @@ def main() -> None:
         "Latency": draw_latency(traffic),
         "Model versions": draw_shares(traffic["time"], traffic["version"], "share of requests"),
         "Predictions of the champion": draw_predictions(newest.answers, champion.predictions),
-        "Inputs out of the ordinary": draw_unusual_rows(newest, champion),
     }
     if verdicts:
         figures["Drift in each report"] = draw_drift(pd.DataFrame(verdicts), drift.effect)

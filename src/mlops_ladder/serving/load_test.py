@@ -38,7 +38,7 @@ START_TIMEOUT_S = 60
 ANSWER_TIMEOUT_S = 30
 
 Sent = tuple[float, float, int]  # the time, the seconds to the answer, the status (0: no answer)
-REPORT, PICTURE = Path("reports/load.json"), Path("reports/load.png")
+REPORT = Path("reports/load.json")
 
 
 def sample_requests(frame: pd.DataFrame, contract: Contract, size: int) -> list[bytes]:
@@ -227,37 +227,15 @@ def summarize(sent: Sequence[Sent]) -> dict[str, Any]:
     return summary | {f"p{at}_ms": float(np.percentile(times, at)) for at in (50, 95, 99)}
 
 
-def draw_load(sent: Sequence[Sent], options: Load) -> None:
-    """Draw the distribution of answer times, and the answers per second over the time."""
-    # pylint: disable=import-outside-toplevel  # takes half a second to import
-    from matplotlib.ticker import LogFormatter
-
-    from mlops_ladder.model.figures import create_figure
-
-    figure = create_figure(9, 3.5)
-    left, right = figure.subplots(1, 2)
-    left.ecdf([seconds * 1000 for _, seconds, _ in sent])
-    left.axvline(options.p95_ms, color="tab:red", linestyle="--", label="budget of p95")
-    left.set(xlabel="milliseconds to the answer", ylabel="share of requests", xscale="log")
-    left.xaxis.set(major_formatter=LogFormatter(), minor_formatter=LogFormatter())
-    left.legend()
-    ends = np.array([began + took for began, took, _ in sent]) - sent[0][0]
-    counts, edges = np.histogram(ends, bins=20)
-    right.stairs(counts / np.diff(edges), edges, fill=True)
-    right.set(xlabel="seconds", ylabel="answers per second")
-    figure.savefig(PICTURE)
-
-
 def write_load_report(sent: Sequence[Sent], budgets: Sequence[Budget], options: Load) -> None:
-    """Print the result, and write it as a file and as a picture."""
+    """Print the result, and write it to a file."""
     summary = summarize(sent)
     more = {"load": options.model_dump(), "budgets": [asdict(budget) for budget in budgets]}
     write_file_atomically(REPORT, json.dumps(summary | more, indent=2) + "\n")
-    draw_load(sent, options)
     print(f"{summary['requests']:,} requests, {summary['per_second']:,.0f} a second", end=": ")
     print(", ".join(f"p{share} {summary[f'p{share}_ms']:.2f} ms" for share in (50, 95, 99)))
     print(*budgets, sep="\n")
-    print(f"Wrote {REPORT} and {PICTURE}")
+    print(f"Wrote {REPORT}")
 
 
 def read_peak_memory(pid: int) -> float | None:

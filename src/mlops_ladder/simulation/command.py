@@ -15,11 +15,12 @@ import typer
 
 from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import read_contract
+from mlops_ladder.project import get_project
 from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation import folder
 from mlops_ladder.simulation.observations import Story
 from mlops_ladder.simulation.page import render_simulation_page
-from mlops_ladder.simulation.scenarios import SCENARIOS
+from mlops_ladder.simulation.scenarios import list_scenarios
 
 PAGE = Path("reports/simulation.html")
 MAX_PROCESSES = 3  # in parallel: each uses a processor, and up to a gigabyte with its service
@@ -31,12 +32,12 @@ def main(
     seed: Annotated[int, typer.Option(help="of all that is drawn")] = 1,
 ) -> None:
     """Run the scenarios, and write a page; fail if one does not end as expected."""
-    if scenario and scenario not in SCENARIOS:
-        scenarios = ", ".join(SCENARIOS)
-        raise ProjectError(f"SCENARIO={scenario}: no such scenario; there are: {scenarios}")
+    known = list_scenarios(get_project().serve)
+    if scenario and scenario not in known:
+        raise ProjectError(f"SCENARIO={scenario}: no such scenario; there are: {', '.join(known)}")
     if not 0 <= seed < 2**32:
         raise ProjectError(f"SEED={seed}: give a whole number from 0 to {2**32 - 1}")
-    names = [scenario] if scenario else list(SCENARIOS)
+    names = [scenario] if scenario else known
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="simulate-") as place:
         base = Path(place).resolve() / "base"
@@ -75,12 +76,10 @@ def run_scenario(base: Path, name: str) -> Story:
 def run_in_folder(place: Path, *arguments: str) -> None:
     """Run a process of the simulation.  Raise ProjectError with its last lines if it fails."""
     store = f"sqlite:///{place}/mlflow.db"  # an absolute path: each folder has its own
-    options: Any = {
-        "cwd": place,
-        "env": folder.build_environment() | {"MLFLOW_TRACKING_URI": store},
-    }
-    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
+    environment = folder.build_environment() | {"MLFLOW_TRACKING_URI": store}
+    options: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
     command = [sys.executable, "-c", COMMAND, *arguments]
+    options |= {"cwd": place, "env": environment}
     process = subprocess.run(command, check=False, encoding="utf-8", **options)
     if process.returncode:
         last_lines = process.stdout.strip()[-1500:]

@@ -39,6 +39,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "approval": {"needed": "never"},
     "rollout": {"enabled": True, "shares": [0.3, 0.6], "units": 30, "minutes": 2_000}
     | {"shift": 1e12, "latency": 1_000.0},
+    "batch": {"source": "data/arrivals/*", "by": "file", "settle_s": 0},
     "quality": {"hours": 720, "rows": 50_000, "fewest": 200},
 }
 

@@ -68,7 +68,7 @@ def tell_story(name: str, scenario: Scenario, service: Service, refused: Events)
     with Outcomes(settings.serving.prediction_log_url) as archive:
         verdicts, reports = archive.read_verdicts(START), archive.read_verdicts(START, QUALITY)
         calls = archive.read_traffic(START).rename(columns={"version": "model"})
-        live = score_days(archive, settings, list(calls["model"].unique()))
+        live = score_days(archive, service, list(calls["model"].unique()))
     labels = {item.model_version: f"v{number}" for number, item in versions.list_versions().items()}
     calls["day"] = calls["time"].map(count_days).astype(int)
     calls["model"], live["model"] = calls["model"].replace(labels), live["model"].replace(labels)
@@ -91,16 +91,16 @@ def collect_facts(
     verdicts: list[dict[str, Any]], reports: list[dict[str, Any]], service: Service
 ) -> Expected:
     """Return the result, in the words of the expectations."""
-    judged = [entry for entry in history.read_log().values() if entry.number > 1]
+    actions = {entry.action for entry in history.read_log().values() if entry.number > 1}
     rollout = [entry.action for entry in decisions.read_rollout_log()]
-    gate = "refused" if any(entry.action == "refuse" for entry in judged) else "not asked"
+    gate = "refused" if "refuse" in actions else "not asked"
     return {
         "drift found": "yes" if any(verdict["drifted"] for verdict in verdicts) else "no",
         "loss found": "yes" if any(report["degraded"] for report in reports) else "no",
         "training": describe_training(),
-        "gate": "accepted" if rollout else gate,
+        "gate": "accepted" if rollout or "promote" in actions else gate,
         "rollout": ", ".join(rollout) or "none",
-        "serves": f"v{service.got('/version')['version']}",
+        "serves": f"v{service.read_version()}",
         "told": describe_messages(service.messages),
         "failed requests": str(service.failed),
     }
@@ -158,13 +158,13 @@ def list_decisions() -> Events:
     return events
 
 
-def score_days(archive: Outcomes, settings: Settings, models: list[str]) -> pd.DataFrame:
+def score_days(archive: Outcomes, service: Service, models: list[str]) -> pd.DataFrame:
     """Return the score of each model by day, on rows with known outcomes."""
-    contract, scores = read_reference().contract, []
+    contract, settings, scores = read_reference().contract, service.settings, []
     for model in models:
         outcomes = archive.find_labelled(OUTCOMES.c.row > 0, version=model)
         them = read_labelled_rows(archive, outcomes, contract)
-        days = pd.Series([int(name.split("-")[1]) for name, _ in them.keys])
+        days = pd.Series([service.days[name] for name, _ in them.keys])
         for number, places in days.groupby(days).groups.items():
             truth = them.rows[contract.target].iloc[places]
             values = compute_scores(settings.problem, truth, them.predictions.iloc[places])

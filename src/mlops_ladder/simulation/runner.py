@@ -9,6 +9,7 @@ import joblib
 from mlops_ladder.pipeline import command
 from mlops_ladder.plugins import get_implementations
 from mlops_ladder.settings import load_settings
+from mlops_ladder.simulation.batches import Batches
 from mlops_ladder.simulation.clock import Clock
 from mlops_ladder.simulation.folder import declare_data, edit_toml, STORY, WORLD
 from mlops_ladder.simulation.observations import tell_story
@@ -28,9 +29,13 @@ def main() -> None:
             command.main()
             return
         name = sys.argv[1]
-        service = opened.enter_context(Service(load_settings(), clock))
+        if (scenario := SCENARIOS[name]).batch:
+            with edit_toml(Path("config/rollout.toml")) as document:
+                document["rollout"] = {"enabled": False}
+        kind = Batches if scenario.batch else Service
+        service = opened.enter_context(kind(load_settings(), clock))
         with edit_toml(Path("config/schedule.toml")) as document:
             document.setdefault("schedule", {})["webhook"] = f"{service.url}/inbox"
-        days = Days(SCENARIOS[name], joblib.load(WORLD), service, clock)
+        days = Days(scenario, joblib.load(WORLD), service, clock)
         days.run()
-        joblib.dump(tell_story(name, SCENARIOS[name], service, days.refused), STORY)
+        joblib.dump(tell_story(name, scenario, service, days.refused), STORY)

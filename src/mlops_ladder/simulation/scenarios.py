@@ -1,6 +1,7 @@
 """The scenarios: a change of the world, and the expected reaction of the project."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.simulation.world import DRIFTED_SHARE, MIDDLE
@@ -30,22 +31,21 @@ class Scenario:
     """A change on the second day, and the expected result.
 
     `new`: the share of rows of the new part.  `changed`: the part whose answers change.
-    `shuffled`: outcomes get mixed up.
-    `damaged`: the candidate's files break after the gate has accepted it.  `causes`: reasons for a
-    training.  `either`: results that are not compared.  `before`: further days with reports on
-    drift and quality, without a reaction.
+    `fault`: a column is lost, outcomes get mixed up, or the candidate's files break after the gate
+    has accepted it.  `causes`: reasons for a training.  `either`: results that are not compared.
+    `before`: further days with reports on drift and quality, without a reaction.  `batch`: rows
+    come as files, and no service answers.
     """
 
     title: str
     expected: Expected
     new: float = 0
     changed: int | None = None
-    broken: bool = False
-    shuffled: bool = False
-    damaged: bool = False
+    fault: Literal["", "column", "outcomes", "files"] = ""
     causes: tuple[Kind, ...] = ("drift", "quality")
     either: tuple[str, ...] = ()
     before: tuple[int, ...] = ()
+    batch: bool = False
 
 
 SCENARIOS = {
@@ -65,13 +65,13 @@ SCENARIOS = {
     "broken_data": Scenario(
         "A column is lost: nothing is learned from it, and somebody is told",
         CALM | {"drift found": "yes", "training": "veto", "told": "of broken data"},
-        broken=True,
+        fault="column",
         either=("loss found", "feedback"),
     ),
     "worse_candidate": Scenario(
         "Outcomes get mixed up: what learns from them is worse, and the gate refuses it",
         CALM | {"training": "run", "gate": "refused"},
-        shuffled=True,
+        fault="outcomes",
         causes=("drift", "quality", "data"),
         either=("loss found",),
     ),
@@ -79,10 +79,24 @@ SCENARIOS = {
         "The gate accepts a model that fails where it serves: aborted, and no client notices",
         CALM | RENEWED | {"drift found": "yes", "rollout": "start, abort", "serves": "v1"},
         new=DRIFTED_SHARE,
-        damaged=True,
+        fault="files",
         either=("loss found",),
     ),
+    "batch_drift": Scenario(
+        "Files arrive and no service runs: the drift is in what was scored; learned, and in use",
+        CALM | RENEWED | {"drift found": "yes", "rollout": "none"},
+        new=DRIFTED_SHARE,
+        causes=("drift",),
+        either=("loss found",),
+        batch=True,
+    ),
 }
+
+
+def list_scenarios(serve: str) -> list[str]:
+    """Return the names of the scenarios of a project with a service, with batches, or both."""
+    unused = {"api": True, "batch": False}.get(serve)  # what `batch` is in the others
+    return [name for name, scenario in SCENARIOS.items() if scenario.batch is not unused]
 
 
 def find_surprises(scenario: Scenario, seen: Expected) -> list[str]:

@@ -6,11 +6,10 @@ import pandas as pd
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.monitoring import drift, feedback, quality
-from mlops_ladder.monitoring.outcomes import import_outcomes, Outcomes, REQUEST, ROW
+from mlops_ladder.monitoring.outcomes import import_outcomes, Outcomes
 from mlops_ladder.pipeline.retraining import causes, starting
 from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.registry.publishing import SERVING
-from mlops_ladder.serving.load_test import make_requests
 from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
@@ -18,7 +17,7 @@ from mlops_ladder.simulation.scenarios import Scenario, SCENARIOS
 from mlops_ladder.simulation.service import Service
 from mlops_ladder.simulation.world import break_axis, World
 
-REQUESTS, ROWS = 120, 5  # requests on a day, and rows of each
+ROWS = 600  # on a day
 CHANGE, LAST = 2, 18  # the day on which something changes, and the last one
 LOOK = 8  # the day with a report on drift and quality, in the evening
 EVENING = 0.9
@@ -29,7 +28,8 @@ BY = "simulation"
 class Days:
     """A scenario in this folder, day by day.
 
-    `rows` holds the requested rows by day; `refused`: when feedback was refused, and why.
+    `rows` holds the rows by day, and `keys` their names in the log; `refused`: when feedback was
+    refused, and why.
     """
 
     def __init__(self, scenario: Scenario, world: World, service: Service, clock: Clock) -> None:
@@ -37,6 +37,7 @@ class Days:
         self.contract: Contract = read_contract()
         self.random = np.random.default_rng([load_settings().seed, 1])
         self.rows: dict[int, pd.DataFrame] = {}
+        self.keys: dict[int, pd.DataFrame] = {}
         self.refused: list[tuple[float, str]] = []
 
     def run(self) -> None:
@@ -49,16 +50,13 @@ class Days:
                 break
 
     def traffic(self, day: int) -> None:
-        """Draw the rows of a day with their outcomes, and send them as requests."""
+        """Draw the rows of a day with their outcomes, and have them answered."""
         self.clock.at(day)
         scenario = self.scenario if day >= CHANGE else SCENARIOS["no_drift"]
-        rows = self.world.drawn(REQUESTS * ROWS, scenario.new, scenario.changed, self.random)
+        rows = self.world.drawn(ROWS, scenario.new, scenario.changed, self.random)
         rows = self.world.dated(rows, pd.Series(self.clock.now.replace(tzinfo=None), rows.index))
-        self.rows[day] = rows = break_axis(rows, self.world) if scenario.broken else rows
-        bodies = make_requests(rows, self.contract, ROWS)
-        requests = {f"day-{day}-{number}": body for number, body in enumerate(bodies)}
-        self.service.follows()
-        self.service.written(self.service.ask(requests, day))
+        self.rows[day] = rows = break_axis(rows, self.world) if scenario.fault == "column" else rows
+        self.keys[day] = self.service.answer(rows, day)
 
     def evening(self, day: int) -> None:
         """Import outcomes, step the rollout, and once a week report on drift and quality."""
@@ -74,11 +72,9 @@ class Days:
         """Import the outcomes of a day; shuffled, if the scenario says so."""
         target = self.contract.target
         values = self.rows[day][target]
-        if self.scenario.shuffled and day >= CHANGE:
+        if self.scenario.fault == "outcomes" and day >= CHANGE:
             values = pd.Series(self.random.permutation(values.to_numpy()), name=target)
-        at = np.arange(len(values))
-        names = [f"day-{day}-{request}" for request in at // ROWS]
-        frame = pd.DataFrame({REQUEST: names, ROW: 1 + at % ROWS, target: values})
+        frame = self.keys[day].assign(**{target: values})
         with Outcomes(load_settings().serving.prediction_log_url) as archive:
             import_outcomes(frame, archive, self.contract, self.clock.now)
 
@@ -108,7 +104,7 @@ class Days:
             starting.run_training(entry.id, settings, lambda: self.clock.now)
         except ProjectError as error:  # its end is in the ledger
             print(error)
-        if self.scenario.damaged and (now := decisions.find_running()):
+        if self.scenario.fault == "files" and (now := decisions.find_running()):
             for path in (SERVING / now.version).glob("model.*"):
                 path.write_bytes(b"no model")
             self.service.restart()  # it cannot load the model

@@ -53,7 +53,7 @@ def test_staging_and_production_differ_only_where_they_may(
     tool: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The overlays of this project."""
-    tool.main([])
+    tool.main()
     assert "Namespace/metadata/name" in capsys.readouterr().out
 
 

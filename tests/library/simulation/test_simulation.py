@@ -14,17 +14,18 @@ from library.fixture_project import ROOT
 
 from mlops_ladder import ProjectError
 from mlops_ladder import settings as loaded
-from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.data.contract import Column, Contract, read_contract
 from mlops_ladder.model.training import prepare_training_rows
 from mlops_ladder.project import get_project
 from mlops_ladder.serving.rollout import deciding
 from mlops_ladder.settings import Settings
+from mlops_ladder.simulation import batches
 from mlops_ladder.simulation import folder as folders
 from mlops_ladder.simulation import timeline
 from mlops_ladder.simulation import world as worlds
 from mlops_ladder.simulation.clock import Clock, DAY, START
 from mlops_ladder.simulation.observations import describe_feedback
-from mlops_ladder.simulation.scenarios import find_surprises, SCENARIOS
+from mlops_ladder.simulation.scenarios import find_surprises, list_scenarios, SCENARIOS
 from mlops_ladder.simulation.service import Service
 from mlops_ladder.simulation.world import MIDDLE, NEW, World
 
@@ -154,6 +155,40 @@ def test_what_feedback_refuses_is_said(
     assert find_surprises(
         scenario, scenario.expected | {"feedback": describe_feedback(lived.refused)}
     ) == ["feedback: refused: when: are not read as they were logged, expected taken"]
+
+
+@pytest.mark.parametrize(
+    ("serve", "own"), [("api", set()), ("batch", {"batch_drift"}), ("both", {"batch_drift"})]
+)
+def test_a_project_has_the_scenarios_of_its_way_to_predict(serve: str, own: set[str]) -> None:
+    """A service, batches, or both."""
+    known = set(list_scenarios(serve))
+    assert {name for name in known if SCENARIOS[name].batch} == own
+    assert known - own == (set() if serve == "batch" else set(SCENARIOS) - {"batch_drift"})
+
+
+def test_a_row_without_an_answer_is_a_failure(
+    folder: Path, world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six rows five are answered: the batch has failed; the day of its request is known."""
+    (folder / "predictions").mkdir()
+    answers = pd.DataFrame({"request_id": ["batch-1.1"] * 5, "row": range(1, 6), "prediction": 1})
+    answers.to_csv(folder / "predictions/day-3-x.csv", index=False)
+    monkeypatch.chdir(ROOT)
+    source = settings.data.model_copy(update={"path": str(Path(settings.data.path).resolve())})
+    own = settings.model_copy(update={"data": source})
+    monkeypatch.setattr(f"{batches.__name__}.load_settings", lambda: own)
+    contract = read_contract()
+    monkeypatch.setattr(f"{batches.__name__}.read_contract", lambda: contract)
+    monkeypatch.setattr(f"{batches.__name__}.score_arrivals", lambda _: (1, ""))
+    monkeypatch.chdir(folder)
+    (folder / "data").mkdir()
+    with Clock() as clock:
+        channel = batches.Batches(own, clock)
+        keys = channel.answer(world.rows.head(6), 3)
+    assert keys["row"].tolist() == [1, 2, 3, 4, 5] and channel.days == {"batch-1.1": 3}
+    assert (channel.asked, channel.failed) == (1, 1)
+    assert len(list((folder / "data/arrivals").glob("day-3.*"))) == 1
 
 
 def test_a_wrong_name_is_refused(
