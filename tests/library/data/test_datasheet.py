@@ -24,7 +24,13 @@ def _datasheet() -> Any:
 @pytest.fixture(name="text", scope="module")
 def _text(datasheet: Any, contract: Contract, settings: Settings) -> str:
     """The sheet of the configured data, with words of the user's own."""
-    return f"{datasheet.render_datasheet(read_data(settings), contract, settings)}\nMy own words.\n"
+    return f"{render_sheet(datasheet, read_data(settings), contract, settings)}\nMy own words.\n"
+
+
+def render_sheet(datasheet: Any, frame: pd.DataFrame, *more: Any) -> str:
+    """The sheet of these rows, without the part below the line."""
+    page = datasheet.render_page(frame, *more)
+    return split_page(datasheet.SHEET, page, datasheet.OWN_WORDS_LINE)[0]
 
 
 def test_a_fresh_sheet_says_what_the_data_hold(
@@ -53,7 +59,7 @@ def test_an_edited_count_is_found(
 ) -> None:
     """A number that is not that of the data fails, and both lines are shown."""
     frame = read_data(settings)
-    rows, wanted = f"{len(frame):,} rows", datasheet.render_datasheet(frame, contract, settings)
+    rows, wanted = f"{len(frame):,} rows", render_sheet(datasheet, frame, contract, settings)
     assert "is that of the data" in datasheet.compare_datasheet(text, wanted)
     with pytest.raises(ProjectError, match="differs from the data") as found:
         datasheet.compare_datasheet(text.replace(rows, "1 rows", 1), wanted)
@@ -64,7 +70,7 @@ def test_other_data_make_the_sheet_stale(
     datasheet: Any, text: str, contract: Contract, settings: Settings
 ) -> None:
     """A row less is another sheet."""
-    wanted = datasheet.render_datasheet(read_data(settings).iloc[1:], contract, settings)
+    wanted = render_sheet(datasheet, read_data(settings).iloc[1:], contract, settings)
     with pytest.raises(ProjectError, match="run `make datasheet`"):
         datasheet.compare_datasheet(text, wanted)
 
