@@ -79,7 +79,7 @@ def test_a_rule_that_is_wrong_is_found(rules: Path, alert: str, fault: str) -> N
 
 def metrics(text: str) -> set[str]:
     """The metrics that a PromQL expression, or all of a file, asks for."""
-    return set(re.findall(r"\b(?:serving|drift)_[a-z_]+", text))
+    return set(re.findall(r"\b(?:serving|drift|batch)_[a-z_]+", text))
 
 
 def panels(project: Path) -> Iterator[tuple[str, str, str]]:
@@ -323,6 +323,9 @@ def test_a_log_in_postgresql_is_read_too(project: Path, port: str) -> None:
 def test_every_panel_shows_something(project: Path, port: str, watchers: Watchers) -> None:
     """Each query of each dashboard is answered by the Prometheus that watched all this."""
     settings = {"FLIGHT_DELAYS_SERVING__PORT": port}
+    scheduled = {"BATCH__SOURCE": "data/sample/*-12.csv", "BATCH__SETTLE_S": "0"}
+    scheduled |= {"DRIFT__PUSHGATEWAY": watchers.pushgateway}
+    ok("make", "score", at=project, **{f"FLIGHT_DELAYS_{it}": scheduled[it] for it in scheduled})
     with serving(project, **settings) as service, asking(service, example_row(project)):
         for board, title, query in panels(project):
             query = query.replace("$__rate_interval", "10s")
@@ -390,7 +393,8 @@ def test_no_alert_is_forgotten() -> None:
 def test_what_is_asked_for_is_known() -> None:
     """Rules and dashboards ask for no metric of which the code does not speak."""
     text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").glob("**/*.py"))
-    asked = metrics((PROJECT / "monitoring/alerts.yml").read_text(encoding="utf-8"))
+    paths = (PROJECT / "monitoring").glob("*alerts.yml")
+    asked = {name for path in paths for name in metrics(path.read_text(encoding="utf-8"))}
     for _, _, query in panels(PROJECT):
         asked |= metrics(query)
     bare = {re.sub(r"^serving_|_(bucket|total)$", "", re.sub(r"^serving_", "", it)) for it in asked}

@@ -505,7 +505,7 @@ REFUSED: dict[str, tuple[bytes | None, str, list[str], str]] = {
         b"<table><tr><th>x</th></tr></table>",
         "y",
         [],
-        "own.csv: cannot be read: HTML or XML; only CSV and Parquet are read: save it as one of them",
+        "own.csv: cannot be read: HTML or XML; save the table as CSV",
     ),
     "header only": (
         b"x,y\n",

@@ -131,8 +131,13 @@ def score_arrivals(settings: Settings) -> tuple[int, str]:
 
 
 def score_main() -> None:
-    """Score what is new in the source of `config/batch.toml`, once."""
-    print(score_arrivals(load_settings())[1])
+    """Score what is new in the source of `config/batch.toml`, once, and report as the schedule."""
+    settings = load_settings()
+    try:
+        print(score_arrivals(settings)[1])
+    finally:
+        for report in get_implementations("after_scheduled_scoring"):
+            report(settings)
 
 
 def find_new_rows(source: str, saved: Saved, settings: Settings) -> Iterator[Work]:
