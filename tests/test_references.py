@@ -1,9 +1,11 @@
 """Strings name modules and functions that exist: planted faults, scripts, signs of maturity."""
 
 import ast
+import inspect
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -263,3 +265,38 @@ def test_questions_of_a_deep_run_ask_for_what_is_there() -> None:
     lost = "def ask():\n    " + "\n    ".join(lines)
     found = {("mlops_ladder.errors", "nothing"), ("mlops_ladder.settings", "no_such")}
     assert set(asked_parts(lost)) == found
+
+
+HERE = re.compile(
+    r"<<'END'\n(.*?)\nEND$|\bpython3? -c '([^']*)'|^\w+='([^']*\bimport\b[^']*)'$", re.S | re.M
+)
+
+
+def wrong_calls(text: str) -> Iterator[str]:
+    """Yield the calls of a page's Python whose arguments a class or function does not take."""
+    for script in (next(filter(None, groups)) for groups in HERE.findall(text)):
+        tree = ast.parse(script.replace("{{ cookiecutter.package_name }}", "mine"))
+        known: dict[str, Any] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("mlops_ladder"):
+                module = import_module(str(node.module))
+                known |= {name.asname or name.name: vars(module)[name.name] for name in node.names}
+        for node in ast.walk(tree):
+            called = known.get(getattr(node.func, "id", "")) if isinstance(node, ast.Call) else None
+            if called:
+                try:
+                    inspect.signature(called).bind(
+                        *node.args, **{it.arg: it for it in node.keywords}
+                    )
+                except TypeError as error:
+                    yield f"{ast.unparse(node)}: {error}"
+
+
+def test_calls_in_pages_have_the_arguments_that_are_taken() -> None:
+    """The Python of runbooks and makefiles calls the library as it is."""
+    texts = {path: path.read_text("utf-8") for path in TEXTS if path.suffix in (".md", ".mk")}
+    assert sum(len(HERE.findall(text)) for text in texts.values()) >= 8
+    wrong = {path.name: list(wrong_calls(text)) for path, text in texts.items()}
+    assert {name: calls for name, calls in wrong.items() if calls} == {}
+    call = "python - <<'END'\nfrom mlops_ladder.monitoring.archive import Change\nChange(1)\nEND\n"
+    assert len(list(wrong_calls(call))) == 1
