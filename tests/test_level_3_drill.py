@@ -8,7 +8,7 @@ import pytest
 from conftest import commit, fails, files, Generate, ok
 
 LOG = "docs/runbooks/drills.jsonl"
-PAGES = "data deletion deploy incident model retrain rollback service".split()
+PAGES = "batch data deletion deploy incident model retrain rollback service".split()
 pytestmark = pytest.mark.slow
 
 

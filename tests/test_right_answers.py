@@ -30,10 +30,12 @@ def project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def predicted(project: Path, *words: str) -> list[dict[str, str]]:
-    """The rows of a batch."""
+    """The rows of a batch, without the name that this batch has in the log."""
     ok(".venv/bin/ladder", "predict", *words, at=project)
     with (project / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    assert {row.pop("request_id").startswith("batch-") for row in rows} == {True}
+    return rows
 
 
 SERVED = """
