@@ -23,7 +23,7 @@ import boto3
 import pytest
 import yaml
 from conftest import commit, fails, Generate, ok, on_full_disk, outside_make
-from engines import beside, Engine, PYTHON_IMAGE
+from engines import beside, Engine, HOST, PYTHON_IMAGE
 from moto.server import ThreadedMotoServer
 from watchers import free_port, until
 
@@ -73,7 +73,6 @@ STANDING_IN = {
     "prom/pushgateway:v1.11.1": 'USER nobody\nENTRYPOINT ["prometheus-pushgateway"]',
 }
 SERVICES = "alertmanager database prefect prometheus pushgateway tracking worker".split()
-HOST = "172.17.0.1"  # this machine, as containers see it
 
 
 def composed(project: Path) -> list[str]:
