@@ -44,7 +44,7 @@ COPY --chmod=755 caddy /usr/bin/caddy
 ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data
 CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
 """
-HOST = "172.17.0.1"  # this machine, as containers see it: without a fixed one it comes from the pools
+HOST = "172.17.0.1"  # this machine, as containers see it; else it would come from the pools
 # Room for the networks of 4,096 projects: those of an engine that was killed stay on the machine.
 POOLS = [{"base": "172.16.0.0/12", "size": 24}]
 LIMIT = {"Name": "nofile", "Hard": 20000, "Soft": 20000}
