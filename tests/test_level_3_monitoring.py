@@ -325,7 +325,12 @@ def test_every_panel_shows_something(project: Path, port: str, watchers: Watcher
     settings = {"FLIGHT_DELAYS_SERVING__PORT": port}
     scheduled = {"BATCH__SOURCE": "data/sample/*-12.csv", "BATCH__SETTLE_S": "0"}
     scheduled |= {"DRIFT__PUSHGATEWAY": watchers.pushgateway}
-    ok("make", "score", at=project, **{f"FLIGHT_DELAYS_{it}": scheduled[it] for it in scheduled})
+    ok(
+        "make",
+        "score",
+        at=project,
+        **{f"FLIGHT_DELAYS_{name}": scheduled[name] for name in scheduled},
+    )
     with serving(project, **settings) as service, asking(service, example_row(project)):
         for board, title, query in panels(project):
             query = query.replace("$__rate_interval", "10s")

@@ -263,8 +263,8 @@ def test_questions_of_a_deep_run_ask_for_what_is_there() -> None:
     assert [pair for pair in sorted(pairs) if pair[1] not in defined(pair[0])] == []
     lines = 'one, two = part("errors"), 2', 'one.nothing = part("settings").no_such()'
     lost = "def ask():\n    " + "\n    ".join(lines)
-    found = {("mlops_ladder.errors", "nothing"), ("mlops_ladder.settings", "no_such")}
-    assert set(asked_parts(lost)) == found
+    names = {("mlops_ladder.errors", "nothing"), ("mlops_ladder.settings", "no_such")}
+    assert set(asked_parts(lost)) == names
 
 
 HERE = re.compile(
@@ -286,7 +286,7 @@ def wrong_calls(text: str) -> Iterator[str]:
             if called:
                 try:
                     inspect.signature(called).bind(
-                        *node.args, **{it.arg: it for it in node.keywords}
+                        *node.args, **{word.arg: word for word in node.keywords}
                     )
                 except TypeError as error:
                     yield f"{ast.unparse(node)}: {error}"

@@ -215,15 +215,15 @@ def test_the_database_chooses_the_rows_of_a_period(server: Postgres, kind: str) 
     )
     whole = replace(whole, url=sql.make_url(server.url()))
     times = "at %", datetime(2024, 3, 3), datetime(2024, 3, 5)
-    found = pd.concat(read_file(replace(whole, times=times), Data(path="")))["id"].tolist()
-    assert found == ([3, 4, 10] if kind == "timestamp" else [*range(1, 11)])
+    ids = pd.concat(read_file(replace(whole, times=times), Data(path="")))["id"].tolist()
+    assert ids == ([3, 4, 10] if kind == "timestamp" else [*range(1, 11)])
     none = "at %", datetime(1, 1, 1), datetime(1, 1, 2)
-    found = [
+    ids = [
         int(row)
         for part in read_file(replace(whole, times=none), Data(path=""))
         for row in part["id"]
     ]
-    assert found == ([10] if kind == "timestamp" else [*range(1, 11)])
+    assert ids == ([10] if kind == "timestamp" else [*range(1, 11)])
     ever = "at %", datetime(1, 1, 1), datetime.max
     assert sum(map(len, read_file(replace(whole, times=ever), Data(path="")))) == 10
 

@@ -19,7 +19,7 @@ ARRIVALS = Path("data/arrivals")
 
 
 class Batches(Service):
-    """Batches in place of requests; a service that answers nothing has the inbox.
+    """Scores a file of rows each day, in place of requests; its server takes messages only.
 
     A batch fails if a row has no answer.
     """

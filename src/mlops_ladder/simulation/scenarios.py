@@ -83,7 +83,7 @@ SCENARIOS = {
         either=("loss found",),
     ),
     "batch_drift": Scenario(
-        "Files arrive and no service runs: the drift is in what was scored; learned, and in use",
+        "Files arrive and no service runs: drift is found, and a new champion scores the next file",
         CALM | RENEWED | {"drift found": "yes", "rollout": "none"},
         new=DRIFTED_SHARE,
         causes=("drift",),
